@@ -1,0 +1,15 @@
+from condi_lib.data.datasets import DATASETS, find_teacher_videos, find_videos, probe_videos
+from condi_lib.data.video import RECOLOUR, ClipDataset, VideoDataset, VideoError, cut_clips, read_clips
+
+__all__ = [
+    "DATASETS",
+    "RECOLOUR",
+    "ClipDataset",
+    "VideoDataset",
+    "VideoError",
+    "cut_clips",
+    "find_teacher_videos",
+    "find_videos",
+    "probe_videos",
+    "read_clips",
+]

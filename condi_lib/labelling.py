@@ -1,0 +1,130 @@
+"""Networks over the clips of many videos: the teacher's clip table, the student's score table."""
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from condi_lib.data import VideoDataset, VideoError
+from condi_lib.models import to_input
+
+
+def run_over_videos(network, videos, frames, size, batch_size=256, workers=0, desc="clips"):
+    """Yields (row of the video table, outputs of the network for its N clips) for each video, in the table's order.
+
+    Outputs are float32 arrays [N, ...] on the CPU (a tuple of them where the network gives a tuple), or a VideoError
+    where the video cannot be read. Clips of consecutive videos share batches.
+    """
+    network = Accelerator().prepare(network.to(memory_format=torch.channels_last_3d)).eval()
+    device = next(network.parameters()).device
+    loader = DataLoader(VideoDataset(videos, frames, size), batch_size=None, num_workers=workers)
+    waiting, held = [], 0
+
+    def flush():
+        read = [clips for _, clips in waiting if not isinstance(clips, VideoError)]
+        if read:
+            with torch.inference_mode():
+                outputs = network(to_input(torch.cat(read), device))
+            single = isinstance(outputs, torch.Tensor)
+            arrays = [x.float().cpu().numpy() for x in ([outputs] if single else outputs)]
+        start = 0
+        for row, clips in waiting:
+            if isinstance(clips, VideoError):
+                yield row, clips
+                continue
+            part = [a[start : start + len(clips)] for a in arrays]
+            start += len(clips)
+            yield row, part[0] if single else tuple(part)
+        waiting.clear()
+
+    for row, clips in tqdm(loader, desc=desc, unit="video", mininterval=1):
+        waiting.append((row, clips))
+        held += 0 if isinstance(clips, VideoError) else len(clips)
+        if held >= batch_size:
+            yield from flush()
+            held = 0
+    yield from flush()
+
+
+def _check_labels(videos, classes):
+    bad = videos[(videos.label < 0) | (videos.label >= classes)]
+    if len(bad):
+        raise ValueError(f"label: {bad.video.iloc[0]} has {bad.label.iloc[0]}, expected 0 to {classes - 1}")
+
+
+def label_clips(teacher, videos, frames, size, **options):
+    """The clip table: a row a clip of every readable video; and the videos that could not be read, {video: reason}.
+
+    Columns: video, clip, start_frame, n_real_frames (frames that are not padding), split, label, teacher_logits
+    (float32 [C]), correct (z of Eq. 3.1).
+    """
+    tables, bad = [], {}
+    for row, logits in run_over_videos(teacher, videos, frames, size, desc="labelling", **options):
+        if isinstance(logits, VideoError):
+            bad[row.video] = str(logits)
+            continue
+        if not tables:
+            _check_labels(videos, logits.shape[1])
+        start = np.arange(len(logits)) * frames
+        tables.append(
+            pd.DataFrame(
+                {
+                    "video": row.video,
+                    "clip": np.arange(len(logits)),
+                    "start_frame": start,
+                    "n_real_frames": np.clip(row.n_frames - start, 1, frames),
+                    "split": row.split,
+                    "label": row.label,
+                    "teacher_logits": list(logits),
+                    "correct": logits.argmax(1) == row.label,
+                }
+            )
+        )
+    if not tables:
+        raise ValueError(f"videos: none of {len(videos)} could be read; first: {next(iter(bad.values()), 'no video')}")
+    return pd.concat(tables, ignore_index=True), bad
+
+
+def softmax(logits):
+    """float [..., C] -> float64 [..., C]."""
+    return np.exp(_log_softmax(logits))
+
+
+def _log_softmax(logits):
+    logits = np.asarray(logits, np.float64)
+    return logits - np.logaddexp.reduce(logits, -1, keepdims=True)
+
+
+def predictive_entropy(logits):
+    """H of softmax(logits), in nats: float [..., C] -> float64 [...]."""
+    log_p = _log_softmax(logits)
+    return -(np.exp(log_p) * log_p).sum(-1)
+
+
+def score_clips(student, loss, videos, frames, size, **options):
+    """The score table of a student trained with `loss`: video, clip, score, confidence, student_logits.
+
+    score: higher is better; minus predictive entropy for st_ent, z~ (or c of st_conf) for the others. confidence is
+    null where the loss has none.
+    """
+    tables = []
+    for row, outputs in run_over_videos(student, videos, frames, size, desc="scoring", **options):
+        if isinstance(outputs, VideoError):
+            continue  # counted at labelling
+        logits, confidence_logit = outputs
+        confidence = 1 / (1 + np.exp(-confidence_logit.astype(np.float64)))
+        has_confidence = loss != "st_ent"
+        tables.append(
+            pd.DataFrame(
+                {
+                    "video": row.video,
+                    "clip": np.arange(len(logits)),
+                    "score": (confidence if has_confidence else -predictive_entropy(logits)).astype(np.float32),
+                    "confidence": np.float32(confidence if has_confidence else np.full(len(logits), np.nan)),
+                    "student_logits": list(logits),
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)

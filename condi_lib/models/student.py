@@ -1,0 +1,90 @@
+"""The student: 3D ShuffleNetV2 with a shared trunk, a classification head and a confidence head.
+
+Source: Kopuklu, Kose, Gunduz, Rigoll, "Resource Efficient 3D Convolutional Neural Networks" (ICCV workshops 2019),
+whose parameter names are kept (down to `banch`) so that its public checkpoints fit.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from condi_lib.models.teacher import load_weights
+
+# width: output channels of stages 2 to 4 and of the last convolution; the stem always has 24
+WIDTHS = {
+    0.25: (32, 64, 128, 1024),
+    0.5: (48, 96, 192, 1024),
+    1.0: (116, 232, 464, 1024),
+    1.5: (176, 352, 704, 1024),
+    2.0: (224, 488, 976, 2048),
+}
+REPEATS = (4, 8, 4)
+
+
+def _conv_bn(c_in, c_out, kernel=1, stride=1, groups=1, relu=True):
+    layers = [nn.Conv3d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False), nn.BatchNorm3d(c_out)]
+    return [*layers, nn.ReLU(inplace=True)] if relu else layers
+
+
+def channel_shuffle(x, groups=2):
+    """[B, C, F, H, W] -> the same shape, channels of the groups interleaved."""
+    b, c, f, h, w = x.shape
+    return x.view(b, groups, c // groups, f, h, w).transpose(1, 2).reshape(b, c, f, h, w)
+
+
+class ShuffleUnit(nn.Module):
+    """ShuffleNetV2's unit: stride 2 runs both branches on all channels, stride 1 runs one on half of them."""
+
+    def __init__(self, c_in, c_out, stride):
+        super().__init__()
+        half = c_out // 2
+        if stride == 2:
+            depthwise = _conv_bn(c_in, c_in, 3, 2, groups=c_in, relu=False)
+            self.banch1 = nn.Sequential(*depthwise, *_conv_bn(c_in, half))
+        else:
+            self.banch1 = None
+            c_in = half
+        self.banch2 = nn.Sequential(
+            *_conv_bn(c_in, half), *_conv_bn(half, half, 3, stride, groups=half, relu=False), *_conv_bn(half, half)
+        )
+
+    def forward(self, x):
+        if self.banch1 is None:
+            kept, x = x.chunk(2, 1)
+        else:
+            kept = self.banch1(x)
+        return channel_shuffle(torch.cat((kept, self.banch2(x)), 1))
+
+
+class ShuffleNetV2(nn.Module):
+    """float [B, 3, F, H, W] -> (class logits float [B, C], confidence logit float [B])."""
+
+    def __init__(self, width, num_classes):
+        super().__init__()
+        *stages, last = WIDTHS[width]
+        self.conv1 = nn.Sequential(*_conv_bn(3, 24, 3, (1, 2, 2)))
+        units, c_in = [], 24
+        for c_out, n in zip(stages, REPEATS, strict=True):
+            for i in range(n):
+                units.append(ShuffleUnit(c_in, c_out, 2 if i == 0 else 1))
+                c_in = c_out
+        self.features = nn.Sequential(*units)
+        self.conv_last = nn.Sequential(*_conv_bn(c_in, last))
+        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(last, num_classes))
+        self.confidence = nn.Linear(last, 1)
+
+    def forward(self, x):
+        x = F.max_pool3d(self.conv1(x), 3, 2, 1)  # (B, 24, F/2, H/4, W/4)
+        x = self.conv_last(self.features(x)).mean((2, 3, 4))  # (B, last)
+        return self.classifier(x), self.confidence(x).squeeze(1)
+
+
+def build_student(width, num_classes, checkpoint=None):
+    """The student phi at a published width (0.25, 0.5, 1.0, 1.5, 2.0): [B, 3, F, H, W] -> ([B, C], [B]).
+
+    checkpoint: a safetensors file of ours. Raises ValueError for another width or a file that does not fit.
+    """
+    if width not in WIDTHS:
+        raise ValueError(f"student_width: {width!r} is not published; expected one of {', '.join(map(str, WIDTHS))}")
+    model = ShuffleNetV2(width, num_classes)
+    return load_weights(model, checkpoint) if checkpoint else model

@@ -1,0 +1,239 @@
+"""Where a run's files lie, their provenance, atomic writes, and the check of a notebook's parameters.
+
+runs/<profile>/<dataset>/<teacher>/ holds videos.parquet, teacher.safetensors, clips.parquet and the tables of the
+study; below it <loss>/seed<k>/ holds student.safetensors, scores.parquet, metrics.json. Every file carries the schema
+version and its provenance: notebook, parameters, versions, commit, device.
+"""
+
+import ast
+import difflib
+import json
+import logging
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import papermill
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from condi_lib.data import DATASETS
+from condi_lib.models import TEACHERS, WIDTHS
+from condi_lib.training import LOSSES
+
+ROOT = Path(__file__).resolve().parents[1]
+SCHEMA = 1
+PACKAGES = ("torch", "torchvision", "av", "numpy", "pandas", "scikit-learn", "condi")
+CHOICES = {"dataset": DATASETS, "teacher": tuple(TEACHERS), "loss": LOSSES, "student_width": tuple(WIDTHS)}
+AT_LEAST = {
+    **dict.fromkeys(("k", "ks", "frames", "epochs", "teacher_epochs", "batch_size", "n_timed", "fold"), 1),
+    **dict.fromkeys(("seed", "seeds", "conf_weight", "pos_weight", "k_student", "planted_seed"), 0),
+    **dict.fromkeys(("size",), 16),
+}
+ABOVE_0 = ("lr", "teacher_lr", "tau", "budget")
+
+
+class ParameterError(ValueError):
+    """A notebook parameter that is unknown or has an impossible value."""
+
+
+class MissingStep(FileNotFoundError):
+    """A file that an earlier notebook writes is not there, or is another run's."""
+
+
+def check_parameters(notebook, scope):
+    """The notebook's parameters, {name: value}, from the kernel's globals; raises ParameterError at the first fault.
+
+    Names and types are those of the notebook's own parameters cell; papermill itself only warns of unknown names.
+    """
+    papermill_log = logging.getLogger("papermill")
+    papermill_log.setLevel(logging.ERROR)
+    declared = papermill.inspect_notebook(str(ROOT / "notebooks" / f"{notebook}.ipynb"))
+    for source in scope.get("In", []):
+        if source.startswith("# Parameters\n"):  # the cell that papermill injects
+            for name in (node.targets[0].id for node in ast.parse(source).body if isinstance(node, ast.Assign)):
+                if name not in declared:
+                    close = difflib.get_close_matches(name, declared, 1)
+                    hint = f"did you mean {close[0]}? " if close else ""
+                    raise ParameterError(
+                        f"{name}: {notebook} has no such parameter; {hint}known: {', '.join(declared)}"
+                    )
+    values = {name: scope[name] for name in declared}
+    for name, value in values.items():
+        default = ast.literal_eval(declared[name]["default"])
+        expected = (int, float) if isinstance(default, float) else type(default)
+        if not isinstance(value, expected) or (isinstance(value, bool) and not isinstance(default, bool)):
+            raise ParameterError(f"{name}: found {value!r}, expected a {type(default).__name__} such as {default!r}")
+        for item in value if isinstance(value, list) else [value]:
+            kind = "loss" if name == "losses" else name
+            if kind in CHOICES and item not in CHOICES[kind]:
+                raise ParameterError(
+                    f"{name}: {item!r} is unknown; expected one of {', '.join(map(str, CHOICES[kind]))}"
+                )
+            if name in AT_LEAST and item < AT_LEAST[name]:
+                raise ParameterError(f"{name}: found {item}, expected {AT_LEAST[name]} or more")
+            if name in ABOVE_0 and item <= 0:
+                raise ParameterError(f"{name}: found {item}, expected a number above 0")
+    return values
+
+
+def _commit():
+    """The commit of the code, with "+changes" where files that make results differ from it; "unknown" outside git."""
+
+    def git(*args):
+        return subprocess.run(
+            ["git", "-C", str(ROOT), *args], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--", "condi_lib", "config", "Snakefile", "workflow")
+        return git("rev-parse", "HEAD") + ("+changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One notebook's view of a run: its folder, its parameters, and reading and writing with provenance."""
+
+    notebook: str
+    parameters: dict
+    folder: Path  # <out>/<dataset>/<teacher>
+
+    def student_folder(self, loss, seed):
+        return self.folder / loss / f"seed{seed}"
+
+    def provenance(self):
+        return {
+            "schema": SCHEMA,
+            "notebook": self.notebook,
+            "parameters": self.parameters,
+            "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
+            "commit": _commit(),
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "threads": torch.get_num_threads(),
+        }
+
+    def is_done(self, *paths):
+        """True where all these files stand, written by this notebook with these parameters."""
+        for path in paths:
+            try:
+                found = read_provenance(path)
+            except MissingStep:
+                return False
+            if (found["notebook"], found["parameters"]) != (self.notebook, self.parameters):
+                return False
+        return True
+
+    def write_table(self, path, table):
+        table = table.copy()
+        table.attrs = self.provenance()
+        _write(path, lambda part: table.to_parquet(part, index=False))
+
+    def write_json(self, path, values):
+        _write(path, lambda part: part.write_text(json.dumps({**values, "provenance": self.provenance()}, indent=1)))
+
+    def write_weights(self, path, network):
+        state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
+        _write(path, lambda part: save_file(state, part, {"provenance": json.dumps(self.provenance())}))
+
+    def read_table(self, path, step):
+        """A table that notebook `step` wrote. Raises MissingStep if it is not there or is of another run."""
+        self.check(path, step)
+        table = pd.read_parquet(path)
+        table.attrs = {}
+        return table
+
+    def read_scores(self, losses, seeds):
+        """{loss: [score table of each seed]}. Raises MissingStep for the first that is not there."""
+        step = "05_train_sampler"
+        return {
+            loss: [self.read_table(self.student_folder(loss, s) / "scores.parquet", step) for s in seeds]
+            for loss in losses
+        }
+
+    def check(self, path, step):
+        """`path` if notebook `step` wrote it for this data set, frames and size; raises MissingStep otherwise."""
+        try:
+            found = read_provenance(path)
+        except MissingStep:
+            raise MissingStep(f"{path} is missing or unreadable: run notebooks/{step}.ipynb first") from None
+        for name in ("dataset", "teacher", "frames", "size"):
+            mine, theirs = self.parameters.get(name), found["parameters"].get(name)
+            if mine != theirs and None not in (mine, theirs):
+                raise MissingStep(f"{path} was made with {name} = {theirs!r}, but this notebook has {mine!r}")
+        return path
+
+
+def start(notebook, scope):
+    """A notebook's first call, with its name and globals(): checks its parameters and returns its Run.
+
+    Makes the repository's root the working folder, so that relative parameters mean the same under JupyterLab,
+    papermill and nbval. Raises ParameterError.
+    """
+    os.chdir(ROOT)
+    parameters = check_parameters(notebook, scope)
+    return Run(notebook, parameters, Path(parameters["out"]) / parameters["dataset"] / parameters["teacher"])
+
+
+def read_provenance(path):
+    """The provenance inside a parquet, safetensors or JSON file of a run. Raises MissingStep where there is none."""
+    path = Path(path)
+    try:
+        if path.suffix == ".parquet":
+            import pyarrow.parquet
+
+            return json.loads(pyarrow.parquet.read_schema(path).metadata[b"PANDAS_ATTRS"])
+        if path.suffix == ".safetensors":
+            with safe_open(path, "pt") as file:
+                return json.loads(file.metadata()["provenance"])
+        return json.loads(path.read_text())["provenance"]
+    except Exception as e:  # each format has errors of its own for a file that is missing, cut or foreign
+        raise MissingStep(f"{path}: holds no provenance of ours ({type(e).__name__})") from e
+
+
+def _write(path, write):
+    """Calls write(temporary path), then renames: nothing half-written ever stands at `path`."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def save_figure(run, folder, name, figure, table):
+    """Writes <name>.png, .svg, .csv, .md (the table behind the figure) and .json (provenance) into `folder`.
+
+    figure: a matplotlib Figure, or None for a table alone.
+    """
+    folder = Path(folder)
+    if figure is not None:
+        for ext, options in ((".png", {"dpi": 150}), (".svg", {"metadata": {"Date": None}})):
+            _write(
+                folder / f"{name}{ext}",
+                lambda part, e=ext, o=options: figure.savefig(part, format=e[1:], bbox_inches="tight", **o),
+            )
+    _write(
+        folder / f"{name}.csv", lambda part: table.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
+    )
+    _write(folder / f"{name}.md", lambda part: part.write_text(markdown(table) + "\n"))
+    run.write_json(folder / f"{name}.json", {"name": name, "rows": len(table)})
+
+
+def markdown(table, digits=4):
+    """A table in Markdown, numbers rounded to `digits` significant ones."""
+
+    def cell(x):
+        return f"{x:.{digits}g}" if isinstance(x, float) else str(x)
+
+    head = [" | ".join(map(str, table.columns)), " | ".join("---" for _ in table.columns)]
+    rows = [" | ".join(cell(x) for x in row) for row in table.itertuples(index=False)]
+    return "\n".join(f"| {line} |" for line in head + rows)
