@@ -59,8 +59,7 @@ def accuracy_vs_k(clips, scores, ks):
     n_seeds, n_videos. Raises ValueError for k < 1 or scores of other clips.
     """
     arrays = clip_arrays(clips)
-    per_seed = scores if isinstance(scores, list) else [scores]
-    right = np.stack([videos_right(arrays, s, ks) for s in per_seed], 1)  # (ks, S, V)
+    right = _per_seed(arrays, scores, ks)  # (ks, S, V)
     dense = dense_right(arrays)
     best = videos_right(arrays, oracle(arrays), ks).mean(1)
     rows = []
@@ -69,6 +68,29 @@ def accuracy_vs_k(clips, scores, ks):
         row = {"k": k, **_with_intervals(right[i], dense)}
         rows.append({**row, "headroom": row["gain"] / room if room > 0 else np.nan})
     return pd.DataFrame(rows)
+
+
+def paired_differences(clips, scores, others, ks):
+    """How far one sampler is above others at the same k: a row a (other, k), and "dense" as one of the others.
+
+    clips: clip table; scores and the values of `others` as in accuracy_vs_k. Columns: other, k, difference, low, high
+    (95 % bootstrap over the same videos and seeds). Where the other has one seed only, it stands for all seeds.
+    """
+    arrays = clip_arrays(clips)
+    own = _per_seed(arrays, scores, ks)
+    others = {"dense": None, **{name: s for name, s in others.items() if s is not scores}}
+    rows = []
+    for name, other in others.items():
+        right = dense_right(arrays) if other is None else _per_seed(arrays, other, ks)
+        for k, difference in zip(ks, own - right, strict=True):
+            rows.append((name, k, *interval(difference)))
+    return pd.DataFrame(rows, columns=["other", "k", "difference", "low", "high"])
+
+
+def _per_seed(arrays, scores, ks):
+    """videos_right for each seed: float [len(ks), S, V]."""
+    per_seed = scores if isinstance(scores, list) else [scores]
+    return np.stack([videos_right(arrays, s, ks) for s in per_seed], 1)
 
 
 def _with_intervals(right, dense):
@@ -180,6 +202,19 @@ def detection(clips, tables, bootstraps=200):
     return pd.DataFrame(
         {"measure": names, "mean": mean, "low": low, "high": high, "n_seeds": n_seeds, "n_videos": n_videos}
     )
+
+
+def mean_auroc_within(arrays, score):
+    """Mean of auroc_within over the videos that have both right and wrong clips; nan where none has."""
+    within = auroc_within(arrays, score)
+    return float(np.nanmean(within)) if np.isfinite(within).any() else np.nan
+
+
+def score_histogram(correct, score, bins=20):
+    """Histogram of a score in [0, 1]: low, high (bin edges), right, wrong (share of the right and the wrong clips)."""
+    edges = np.linspace(0, 1, bins + 1)
+    right, wrong = (np.histogram(score[z], edges)[0] / max(1, z.sum()) for z in (correct, ~correct))
+    return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "right": right, "wrong": wrong})
 
 
 def roc_points(correct, score, points=101):

@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 
 sns.set_theme(style="whitegrid", context="notebook", palette="colorblind")
@@ -21,6 +22,15 @@ _COLOURS = dict(zip(NAMES, sns.color_palette("colorblind", len(NAMES)), strict=T
 _MARKERS = dict(zip(NAMES, "osD^v<>P", strict=True))
 # Table 1.2 of the thesis: Kinetics-600 validation, 3D ResNeXt-101, 18 clips; k: oracle accuracy
 THESIS_DENSE, THESIS_ORACLE = 0.683, {1: 0.8127, 5: 0.7664, 10: 0.713, 15: 0.691}
+
+# Table 1.1 of the thesis: data set, objective, trimmed, source, classes, videos
+THESIS_DATASETS = [
+    ("UCF-101", "fine-tuning", "yes", "YouTube", 101, 13_320),
+    ("HMDB-51", "fine-tuning", "yes", "movies", 51, 7_000),
+    ("ActivityNet", "fine-tuning", "no", "YouTube", 200, 19_994),
+    ("Kinetics", "pre-training", "yes, or not by processing", "YouTube", 700, 650_000),
+    ("Moments in Time", "pre-training", "yes", "YouTube", 339, 903_964),
+]
 
 
 def _axes(width=6.4, height=4.0, columns=1, **options):
@@ -126,7 +136,7 @@ def accuracy_vs_k(table, dense):
 
 
 def division(table, dense):
-    """Accuracy against the clips K_s that the student classifies, a line for each K. table: k, k_student, accuracy, ..."""
+    """Accuracy against K_s (clips that the student classifies), a line a K. table: k, k_student, accuracy, ..."""
     figure, axis = _axes()
     for i, (k, rows) in enumerate(table.groupby("k")):
         axis.plot(rows.k_student, 100 * rows.accuracy, color=f"C{i}", marker="osD^v"[i % 5], label=f"K = {k}")
@@ -177,7 +187,7 @@ def confidence_by_kind(table):
 
 
 def accuracy_vs_cost(table):
-    """Accuracy against multiply-adds per video. table: sampler, k, accuracy, low, high, multiply_adds; dense is a row."""
+    """Accuracy against multiply-adds per video. table: sampler (with dense), k, accuracy, low, high, multiply_adds."""
     figure, axis = _axes(7, 4.4)
     rows = table[table.sampler != "dense"].assign(giga=table.multiply_adds / 1e9)
     _lines(axis, rows, "giga")
@@ -199,3 +209,22 @@ def seconds_per_video(table):
     axis.set(xlabel="measured time per video (ms)")
     axis.legend(frameon=False)
     return figure
+
+
+def summary(accuracy, detection, dense, ks=(1, 3, 5, 10)):
+    """The summary table, as text: accuracy (%) at each K, headroom recovered at K = 5, and the detector's measures.
+
+    accuracy and detection: evaluation's tables with a column sampler; dense in [0, 1].
+    """
+    rows = []
+    for name, part in accuracy.groupby("sampler", sort=False):
+        at = part.set_index("k")
+        row = {"sampler": NAMES[name]}
+        row |= {f"K = {k}": f"{100 * at.accuracy[k]:.1f} [{100 * at.low[k]:.1f}, {100 * at.high[k]:.1f}]" for k in ks}
+        row["headroom, K = 5"] = f"{at.headroom[5]:+.2f}"
+        found = detection[detection.sampler == name].set_index("measure")
+        for measure, label in (("auroc", "AUROC"), ("auroc_within", "within videos"), ("fpr", "FPR"), ("fnr", "FNR")):
+            row[label] = f"{found['mean'][measure]:.3f}" if len(found) else ""
+        rows.append(row)
+    rows.append({"sampler": "dense", **{f"K = {k}": f"{100 * dense:.1f}" for k in ks}})
+    return pd.DataFrame(rows).fillna("")

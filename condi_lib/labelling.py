@@ -39,7 +39,7 @@ def run_over_videos(network, videos, frames, size, batch_size=256, workers=0, de
             yield row, part[0] if single else tuple(part)
         waiting.clear()
 
-    for row, clips in tqdm(loader, desc=desc, unit="video", mininterval=1):
+    for row, clips in tqdm(loader, desc=desc, unit="video"):
         waiting.append((row, clips))
         held += 0 if isinstance(clips, VideoError) else len(clips)
         if held >= batch_size:

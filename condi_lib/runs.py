@@ -8,7 +8,6 @@ version and its provenance: notebook, parameters, versions, commit, device.
 import ast
 import difflib
 import json
-import logging
 import os
 import platform
 import subprocess
@@ -17,7 +16,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
-import papermill
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -28,7 +26,7 @@ from condi_lib.training import LOSSES
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = 1
-PACKAGES = ("torch", "torchvision", "av", "numpy", "pandas", "scikit-learn", "condi")
+PACKAGES = ("torchvision", "av", "numpy", "pandas", "scikit-learn", "condi")
 CHOICES = {"dataset": DATASETS, "teacher": tuple(TEACHERS), "loss": LOSSES, "student_width": tuple(WIDTHS)}
 AT_LEAST = {
     **dict.fromkeys(("k", "ks", "frames", "epochs", "teacher_epochs", "batch_size", "n_timed", "fold"), 1),
@@ -46,14 +44,19 @@ class MissingStep(FileNotFoundError):
     """A file that an earlier notebook writes is not there, or is another run's."""
 
 
+def declared_parameters(notebook):
+    """{name: default} of the cell tagged "parameters" of notebooks/<notebook>.ipynb."""
+    cells = json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text())["cells"]
+    source = next("".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", []))
+    return {node.target.id: ast.literal_eval(node.value) for node in ast.parse(source).body}
+
+
 def check_parameters(notebook, scope):
     """The notebook's parameters, {name: value}, from the kernel's globals; raises ParameterError at the first fault.
 
     Names and types are those of the notebook's own parameters cell; papermill itself only warns of unknown names.
     """
-    papermill_log = logging.getLogger("papermill")
-    papermill_log.setLevel(logging.ERROR)
-    declared = papermill.inspect_notebook(str(ROOT / "notebooks" / f"{notebook}.ipynb"))
+    declared = declared_parameters(notebook)
     for source in scope.get("In", []):
         if source.startswith("# Parameters\n"):  # the cell that papermill injects
             for name in (node.targets[0].id for node in ast.parse(source).body if isinstance(node, ast.Assign)):
@@ -65,7 +68,7 @@ def check_parameters(notebook, scope):
                     )
     values = {name: scope[name] for name in declared}
     for name, value in values.items():
-        default = ast.literal_eval(declared[name]["default"])
+        default = declared[name]
         expected = (int, float) if isinstance(default, float) else type(default)
         if not isinstance(value, expected) or (isinstance(value, bool) and not isinstance(default, bool)):
             raise ParameterError(f"{name}: found {value!r}, expected a {type(default).__name__} such as {default!r}")
@@ -113,7 +116,11 @@ class Run:
             "schema": SCHEMA,
             "notebook": self.notebook,
             "parameters": self.parameters,
-            "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
+            "versions": {
+                "python": platform.python_version(),
+                "torch": torch.__version__,  # with the build
+                **{p: version(p) for p in PACKAGES},
+            },
             "commit": _commit(),
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
             "threads": torch.get_num_threads(),

@@ -143,9 +143,10 @@ REFERENCES = {"oracle": oracle, "random": random, "equidistant": equidistant, "t
 def predict_video(path, teacher, student, k, k_student=0, frames=16, size=112):
     """Classifies one video file: decode once, score all clips with the student, run the teacher on the chosen ones.
 
-    Without a student (None) the teacher sees all clips: dense. Returns a dict: top5 ([class, probability], best first), confidence (float [N], or None), chosen_by_student and
-    chosen_by_teacher (bool [N]), seconds ({"decode", "student", "teacher"}). The networks run where they lie. Raises
-    VideoError for a file that cannot be read, ValueError for k < 1 or k_student outside 0..k.
+    Without a student (None) the teacher sees all clips: dense. Returns a dict: top5 ([class, probability], best first),
+    confidence (float [N], or None), chosen_by_student and chosen_by_teacher (bool [N]), seconds (of
+    "decode", "student", "teacher"). The networks run where they lie. Raises VideoError for a file that cannot be read,
+    ValueError for k < 1 or k_student outside 0..k.
     """
     check_k(k)
     device = next(teacher.parameters()).device

@@ -27,9 +27,9 @@ def keep_freed_memory():
 
 
 class EpochSampler(Sampler):
-    """A seeded order for each epoch; with `correct` (bool [M]) the larger of the two classes is downsampled to equality.
+    """A seeded order for each epoch; with `correct` (bool [M]) the larger of its two classes is downsampled.
 
-    Raises ValueError where one of the two classes is empty.
+    Both then have as many clips. Raises ValueError where one of the two classes is empty.
     """
 
     def __init__(self, n, seed, correct=None):
@@ -68,7 +68,7 @@ def fit(network, dataset, batch_loss, epochs, lr, batch_size, seed, weight_decay
     network.to(memory_format=torch.channels_last_3d)
     model, optimiser, loader, schedule = accelerator.prepare(network, optimiser, loader, schedule)
     history = []
-    progress = tqdm(total=epochs * len(loader), desc=desc, unit="step", mininterval=1)
+    progress = tqdm(total=epochs * len(loader), desc=desc, unit="step")
     for epoch in range(epochs):
         order.epoch, sums, n = epoch, {}, 0
         model.train()

@@ -1,9 +1,8 @@
 from condi_lib.data.datasets import DATASETS, find_teacher_videos, find_videos, probe_videos
-from condi_lib.data.video import RECOLOUR, ClipDataset, VideoDataset, VideoError, cut_clips, read_clips
+from condi_lib.data.video import ClipDataset, VideoDataset, VideoError, cut_clips, read_clips, recolour
 
 __all__ = [
     "DATASETS",
-    "RECOLOUR",
     "ClipDataset",
     "VideoDataset",
     "VideoError",
@@ -12,4 +11,5 @@ __all__ = [
     "find_videos",
     "probe_videos",
     "read_clips",
+    "recolour",
 ]

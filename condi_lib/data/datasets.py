@@ -65,17 +65,15 @@ def find_teacher_videos(dataset, root, fold=1, seed=0):
     planted: a trimmed, clean split of its own. Elsewhere the data set's own train split, which the teacher then
     memorises: labels on that split say little (see notebook 03).
     """
-    if dataset == "planted":
-        videos = _ucf_like(Path(root) / "trimmed", fold)
-    else:
-        videos = find_videos(dataset, root, fold, seed)
+    planted = dataset == "planted"
+    videos = _ucf_like(Path(root) / "trimmed", fold) if planted else find_videos(dataset, root, fold, seed)
     return videos[videos.split != "test"].reset_index(drop=True)
 
 
 def probe_videos(videos):
     """The video table with n_frames, fps, ok and error filled in from each file's header; a bad file is a row too."""
     found = []
-    for path in tqdm(videos.path, desc="opening videos", unit="video", mininterval=1):
+    for path in tqdm(videos.path, desc="opening videos", unit="video"):
         try:
             found.append((*probe(path), True, ""))
         except VideoError as e:

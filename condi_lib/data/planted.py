@@ -38,7 +38,7 @@ CLASSES = {
     "Sway": (0, 0, 0, 0, 4.5, 0),
     "Bob": (0, 0, 0, 0, 0, 4.5),
 }
-# Classes stand in pairs, and the two of a pair are hard to tell apart: (Right, Up), (Left, Down), (Clockwise, Grow), ...
+# Classes stand in pairs, and the two of a pair are hard to tell apart: (Right, Up), (Left, Down), ...
 SPLITS = ("trimmed_train", "trimmed_val", "train", "val", "test")
 
 
@@ -57,11 +57,11 @@ class World:
     clip_frames: int = 8  # length of a trimmed video; an untrimmed one has 14 to 22 times as many, 18 on average
     segment_min: int = 12
     segment_max: int = 40
-    hard_share: float = 0.20  # videos whose motion is 75 to 100 % the hard partner's, all through
-    ambiguous_a: float = 0.8  # a video's share of ambiguous segments is drawn from Beta(a, b)
-    ambiguous_b: float = 1.3
+    hard_share: float = 0.23  # videos whose motion is 75 to 100 % the hard partner's, all through
+    ambiguous_a: float = 0.3  # a video's share of ambiguous segments is drawn from Beta(a, b)
+    ambiguous_b: float = 1.1
     cutaway_share: float = 0.65  # of the ambiguous segments
-    same_wrong_share: float = 0.8  # videos whose cut-aways all show one wrong class
+    same_wrong_share: float = 0.6  # videos whose cut-aways all show one wrong class
     cool_share: float = 0.7  # cut-aways with a cooler, flatter look
     cool_video_share: float = 0.08  # videos that have this look all through: the look alone proves nothing
 
@@ -77,15 +77,21 @@ class World:
 
 
 def _texture(rng, side, waves, contrast):
-    """A smooth, wrapping random texture about a random colour, float32 [side, side, 3] in [0, 1]."""
-    y, x = np.mgrid[:side, :side] * (2 * np.pi / side)
-    tex = np.zeros((side, side, 3))
+    """A smooth, wrapping random texture about a random colour, float32 [side * side, 3] in [0, 1]."""
+    turn = np.arange(side) * (2 * np.pi / side)
+    tex = np.zeros((side * side, 3), np.float32)
     for _ in range(waves):
         fx, fy = rng.integers(-2, 3, 2)
-        wave = np.sin(fx * x + fy * y + rng.uniform(0, 2 * np.pi))
-        tex += wave[..., None] * (rng.uniform(-1, 1) + rng.uniform(-0.4, 0.4, 3))  # light and dark, with some colour
-    tex *= contrast / (tex.std() + 1e-6)
-    return np.clip(tex + rng.uniform(0.25, 0.75) + rng.uniform(-0.15, 0.15, 3), 0, 1).astype(np.float32)
+        phase = rng.uniform(0, 2 * np.pi)
+        # sin(fx x + fy y + phase), by angle addition
+        wave = np.outer(np.sin(fy * turn + phase), np.cos(fx * turn)) + np.outer(
+            np.cos(fy * turn + phase), np.sin(fx * turn)
+        )
+        colour = rng.uniform(-1, 1) + rng.uniform(-0.4, 0.4, 3)  # light and dark, with some colour
+        tex += np.outer(wave.astype(np.float32), colour.astype(np.float32))
+    tex *= np.float32(contrast / (tex.std() + 1e-6))
+    tex += (rng.uniform(0.25, 0.75) + rng.uniform(-0.15, 0.15, 3)).astype(np.float32)
+    return np.clip(tex, 0, 1)  # (side * side, 3)
 
 
 def _inside(kind, u, v):
@@ -155,18 +161,17 @@ def _segment_frames(world, actor, motion, n, kind, cool, rng):
     radius = actor["radius"] * 0.5 * np.exp((start_zoom * log_range + zoom * t) % log_range)
 
     y, x = np.mgrid[:size, :size].astype(np.float32)
+    cx, cy, cos, sin, r = (a.astype(np.float32)[:, None, None] for a in (cx, cy, np.cos(angle), np.sin(angle), radius))
     # (n, size, size); a shape that leaves on one side comes in on the other
-    dx = (x - cx[:, None, None] + size / 2) % size - size / 2
-    dy = (y - cy[:, None, None] + size / 2) % size - size / 2
-    cos, sin = np.cos(angle)[:, None, None], np.sin(angle)[:, None, None]
-    r = radius[:, None, None]
+    dx = (x - cx + size / 2) % size - size / 2
+    dy = (y - cy + size / 2) % size - size / 2
     u, v = (dx * cos + dy * sin) / r, (dy * cos - dx * sin) / r
-    mask = np.clip(_inside(actor["shape"], u, v) * r + 0.5, 0, 1)[..., None].astype(np.float32)
-    shape = actor["texture"][((v + 1) * 32).astype(int) % 64, ((u + 1) * 32).astype(int) % 64]
+    mask = np.clip(_inside(actor["shape"], u, v) * r + np.float32(0.5), 0, 1)[..., None]
+    shape = actor["texture"][((v + 1) * 32).astype(np.int32) % 64 * 64 + ((u + 1) * 32).astype(np.int32) % 64]
     drift, offset = rng.uniform(-0.6, 0.6, 2) * scale, rng.uniform(0, 64, 2)
-    bx = ((x + offset[0] + drift[0] * t[:, None, None]) * 2 / scale).astype(int) % 128
-    by = ((y + offset[1] + drift[1] * t[:, None, None]) * 2 / scale).astype(int) % 128
-    frames = actor["background"][by, bx]
+    bx, by = ((np.arange(size) + o + d * t[:, None]) * 2 / scale for o, d in zip(offset, drift, strict=True))
+    bx, by = bx.astype(np.int32) % 128, by.astype(np.int32) % 128  # (n, size)
+    frames = actor["background"][by[:, :, None] * 128 + bx[:, None, :]]
     frames += mask * (shape - frames)
 
     if kind == "occlusion":  # a flat panel over most of the picture
@@ -203,8 +208,8 @@ def draw_video(world, split, index):
         n_frames = int(rng.integers(14 * world.clip_frames, 22 * world.clip_frames + 1))
         segments = _segments(world, label, n_frames, rng)
     actor = _actor(rng, world.size)
-    other_actors, frames, rows = {}, [], []
-    for i, (n, kind, shown, cool) in enumerate(segments):
+    other_actors, frames = {}, []
+    for n, kind, shown, cool in segments:
         shot, move = actor, motion
         if kind == "cutaway":
             if shown not in other_actors:
@@ -212,9 +217,10 @@ def draw_video(world, split, index):
             shot = other_actors[shown]
             move = np.array(CLASSES[world.classes[shown]]) * rng.uniform(0.8, 1.4)
         frames.append(_segment_frames(world, shot, move, n, kind, cool, rng))
-        rows.append(pd.DataFrame({"segment": i, "kind": kind, "shown": shown, "cool": cool}, index=range(n)))
-    truth = pd.concat(rows, ignore_index=True).assign(blend=np.float32(blend))
-    truth.insert(0, "frame", np.arange(len(truth)))
+    lengths, *columns = zip(*segments, strict=True)
+    truth = {"frame": np.arange(sum(lengths)), "segment": np.repeat(np.arange(len(segments)), lengths)}
+    truth |= {k: np.repeat(c, lengths) for k, c in zip(("kind", "shown", "cool"), columns, strict=True)}
+    truth = pd.DataFrame({**truth, "blend": np.float32(blend)})
     return (np.clip(np.concatenate(frames), 0, 1) * 255).round().astype(np.uint8), truth, label
 
 
@@ -264,7 +270,7 @@ def write(root, world, jobs=-1):
     todo = [(split, i) for split in SPLITS for i in range(getattr(world, split))]
     run = joblib.Parallel(n_jobs=jobs, return_as="generator", batch_size=8)
     written = run(joblib.delayed(_write_one)(world, folder, *item) for item in todo)
-    written = list(tqdm(written, total=len(todo), desc="writing videos", unit="video", mininterval=1))
+    written = list(tqdm(written, total=len(todo), desc="writing videos", unit="video"))
     for part in ("trimmed", "untrimmed"):
         classes = "".join(f"{i + 1} {name}\n" for i, name in enumerate(world.classes))
         (folder / part / "classInd.txt").write_text(classes)

@@ -4,11 +4,7 @@ import av
 import numpy as np
 import torch
 from torch.utils.data import Dataset
-from torchvision.transforms import v2
 from tqdm import tqdm
-
-# Training augmentation that changes a clip's colours, the same way in all its frames, and leaves its motion alone
-RECOLOUR = v2.Compose([v2.RandomChannelPermutation(), v2.RandomInvert(0.5)])
 
 
 class VideoError(ValueError):
@@ -69,6 +65,17 @@ def probe(path):
         raise VideoError(f"{path}: cannot be opened: {e}") from e
 
 
+def recolour(clips):
+    """Training augmentation: permutes the colour channels of each clip at random and inverts half of the clips.
+
+    uint8 [B, 3, F, H, W] -> the same; all frames of a clip are changed in the same way, and its motion is left alone.
+    """
+    order = torch.rand(len(clips), 3).argsort(1)
+    clips = clips[torch.arange(len(clips))[:, None], order]
+    invert = torch.rand(len(clips), 1, 1, 1, 1) < 0.5
+    return torch.where(invert, 255 - clips, clips)
+
+
 class VideoDataset(Dataset):
     """Whole videos: item i is (row of the video table, uint8 clips [N, 3, F, H, W]), or (row, VideoError)."""
 
@@ -87,11 +94,11 @@ class VideoDataset(Dataset):
 
 
 class ClipDataset(Dataset):
-    """Clips for training, fetched a batch at a time: {"clips": uint8 [B, 3, F, H, W], **one tensor per column}.
+    """Clips for training, fetched a batch at a time: {"clips": uint8 [B, 3, F, H, W], **columns}.
 
     videos: the video table; columns: {name: tensor of M rows} for the M clips listed in `table` (video, clip).
-    augment: a transform of one clip uint8 [F, 3, H, W], such as RECOLOUR. All clips are decoded once and held where they
-    take at most `cache_gb`; else each is decoded when it is asked for.
+    augment: a function of the batch's clips, such as recolour. All clips are decoded once and held where they take at
+    most `cache_gb`; else each is decoded when it is asked for.
     """
 
     def __init__(self, videos, table, columns, frames, size, augment=None, cache_gb=4.0):
@@ -102,8 +109,8 @@ class ClipDataset(Dataset):
         if len(table) * 3 * frames * size * size <= cache_gb * 2**30:
             self.cache = torch.empty(len(table), 3, frames, size, size, dtype=torch.uint8)
             rows = table.reset_index(drop=True).groupby("video", sort=False)
-            for video, part in tqdm(rows, desc="decoding", unit="video", mininterval=1):
-                self.cache[part.index.to_numpy()] = read_clips(paths[video], frames, size)[part["clip"].to_numpy()]
+            for video, part in tqdm(rows, desc="decoding", unit="video"):
+                self.cache[list(part.index)] = read_clips(paths[video], frames, size)[list(part["clip"])]
 
     def __len__(self):
         return len(self.where)
@@ -115,5 +122,5 @@ class ClipDataset(Dataset):
         else:
             clips = torch.stack([read_clips(p, self.frames, self.size)[c] for p, c in (self.where[i] for i in indices)])
         if self.augment:
-            clips = torch.stack([self.augment(clip.transpose(0, 1)).transpose(0, 1) for clip in clips])
+            clips = self.augment(clips)
         return {"clips": clips, **{name: column[index] for name, column in self.columns.items()}}

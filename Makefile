@@ -1,0 +1,28 @@
+# make reproduce: the whole study; make test: the tests; make lab: JupyterLab
+PROFILE ?= quick
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: reproduce test lint lab
+
+reproduce: .venv/installed
+	$(BIN)/snakemake --configfile config/$(PROFILE).yaml --cores all --quiet rules
+	$(BIN)/python -m workflow.report config/$(PROFILE).yaml
+
+test: .venv/installed
+	$(BIN)/pytest
+	$(BIN)/pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
+
+lint: .venv/installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+lab: .venv/installed
+	$(BIN)/jupyter lab notebooks
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv --constraint requirements.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@

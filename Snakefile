@@ -1,0 +1,106 @@
+# One rule a notebook, each run by papermill (workflow/notebook.py). The profile is a configuration file:
+#   snakemake --configfile config/quick.yaml --cores all
+import sys
+
+sys.path.insert(0, workflow.basedir)
+from workflow.profile import FIGURES, check_profile, notebook_parameters
+
+check_profile(config)
+OUT, ALL = config["out"], workflow.cores
+RUN = OUT + "/{dataset}/{teacher}"
+SAMPLER = RUN + "/{loss}/seed{seed}"
+TRAINED = [f"{RUN}/{loss}/seed{seed}" for loss in config["losses"] for seed in config["seeds"]]
+SHOWN = config["figures_out"] + "/{dataset}/{teacher}"
+
+# notebook: (folder of its outputs, outputs, inputs, threads). Samplers take one thread each: two side by side use two
+# cores better than one with two threads. Notebook 08 takes all threads, so that nothing else runs while it times.
+STEPS = {
+    "01_dataset": (RUN, ["videos.parquet", "table_1_1.parquet"], [], ALL),
+    "02_teacher": (
+        RUN,
+        ["teacher.safetensors", "teacher_history.parquet", "teacher_confidence.parquet", "teacher.json"],
+        [RUN + "/videos.parquet"],
+        ALL,
+    ),
+    "03_teacher_labels": (
+        RUN,
+        ["clips.parquet", "labelled_videos.parquet", "label_shares.parquet"],
+        [RUN + "/videos.parquet", RUN + "/teacher.safetensors"],
+        ALL,
+    ),
+    "04_oracle": (RUN, ["oracle.parquet"], [RUN + "/clips.parquet"], 1),
+    "05_train_sampler": (
+        SAMPLER,
+        ["student.safetensors", "scores.parquet", "history.parquet", "metrics.json"],
+        [RUN + "/clips.parquet", RUN + "/labelled_videos.parquet"],
+        1,
+    ),
+    "06_sampling": (
+        RUN,
+        ["accuracy_vs_k.parquet", "versus.parquet", "division.parquet"],
+        [RUN + "/clips.parquet", *(folder + "/scores.parquet" for folder in TRAINED)],
+        1,
+    ),
+    "07_fpr_fnr": (
+        RUN,
+        ["detection.parquet", "roc.parquet", "confidence.parquet"],
+        [RUN + "/clips.parquet", *(folder + "/scores.parquet" for folder in TRAINED)],
+        1,
+    ),
+    "08_flops_and_time": (
+        RUN,
+        ["cost.parquet", "division_cost.parquet", "seconds.parquet"],
+        [
+            RUN + "/accuracy_vs_k.parquet",
+            RUN + "/division.parquet",
+            RUN + "/teacher.safetensors",
+            f"{RUN}/condi_sr/seed{config['seeds'][0]}/student.safetensors",
+        ],
+        ALL,
+    ),
+    "09_figures": (
+        SHOWN,
+        FIGURES,
+        [f"{RUN}/{step}.ipynb" for step in ("01_dataset", "02_teacher", "03_teacher_labels", "04_oracle")]
+        + [f"{RUN}/{step}.ipynb" for step in ("06_sampling", "07_fpr_fnr", "08_flops_and_time")],
+        1,
+    ),
+}
+
+
+wildcard_constraints:
+    dataset="[^/]+",
+    teacher="[^/]+",
+    loss="[^/]+",
+    seed=r"\d+",
+
+
+rule all:
+    default_target: True
+    input:
+        expand(SHOWN + "/summary.csv", dataset=config["datasets"], teacher=config["teacher"]),
+
+
+for step, (folder, outputs, inputs, n_threads) in STEPS.items():
+    executed = (SAMPLER if folder == SAMPLER else RUN) + f"/{step}.ipynb"
+
+    rule:
+        name:
+            step
+        message:
+            f"{step}: {{wildcards}}"
+        input:
+            inputs,
+            nb=f"notebooks/{step}.ipynb",
+        output:
+            [f"{folder}/{name}" for name in outputs],
+            nb=executed,
+        params:
+            values=lambda wildcards, step=step: notebook_parameters(config, step, wildcards),
+        threads: n_threads
+        log:
+            f"logs/{executed}".replace(".ipynb", ".log"),
+        benchmark:
+            f"logs/{executed}".replace(".ipynb", ".tsv")
+        script:
+            "workflow/notebook.py"

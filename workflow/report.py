@@ -1,0 +1,31 @@
+"""What `make reproduce` prints at its end: the summary table, the seconds of each stage, and where to look."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from condi_lib.runs import markdown
+
+
+def stages(logs):
+    """Seconds of each notebook (of all its jobs, one after the other) from Snakemake's benchmark files."""
+    found = [(path.stem, pd.read_csv(path, sep="\t").s[0]) for path in sorted(Path(logs).rglob("*.tsv"))]
+    table = pd.DataFrame(found, columns=["notebook", "seconds"]).groupby("notebook").seconds.agg(["size", "sum"])
+    return table.rename(columns={"size": "jobs", "sum": "seconds"}).round(1).reset_index()
+
+
+def main(profile):
+    config = yaml.safe_load(Path(profile).read_text())
+    for dataset in config["datasets"]:
+        run, shown = f"{config['out']}/{dataset}/{config['teacher']}", f"{config['figures_out']}/{dataset}"
+        shown = f"{shown}/{config['teacher']}"
+        print(f"\n{dataset}: video accuracy in %, 95 % intervals over videos and seeds\n")
+        print(Path(shown, "summary.md").read_text())
+        print(markdown(stages(f"logs/{run}")))
+        print(f"\nFigures and tables: {shown}/\nExecuted notebooks:  {run}/")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
