@@ -3,6 +3,7 @@
 import av
 import numpy as np
 import torch
+from av.video.reformatter import VideoReformatter
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
@@ -21,10 +22,11 @@ def read_frames(path, size=112):
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             stream.thread_count = 1  # parallelism is over videos; threads inside forked workers can deadlock
+            scaler = VideoReformatter()  # one for all frames, and without threads: ten times faster on small frames
             for frame in container.decode(stream):
                 scale = size / min(frame.width, frame.height)
                 w, h = max(size, round(frame.width * scale)), max(size, round(frame.height * scale))
-                rgb = frame.to_ndarray(format="rgb24", width=w, height=h, interpolation="BICUBIC")
+                rgb = scaler.reformat(frame, w, h, "rgb24", interpolation="BICUBIC", threads=1).to_ndarray()
                 top, left = (h - size) // 2, (w - size) // 2
                 frames.append(rgb[top : top + size, left : left + size])
     except (OSError, IndexError, av.error.FFmpegError) as e:
