@@ -18,7 +18,8 @@ STEPS = {
     "01_dataset": (RUN, ["videos.parquet", "table_1_1.parquet"], [], ALL),
     "02_teacher": (
         RUN,
-        ["teacher.safetensors", "teacher_history.parquet", "teacher_confidence.parquet", "teacher.json"],
+        ["teacher.safetensors", "student_start.safetensors"]
+        + ["teacher_history.parquet", "teacher_confidence.parquet", "teacher.json"],
         [RUN + "/videos.parquet"],
         ALL,
     ),
@@ -32,7 +33,7 @@ STEPS = {
     "05_train_sampler": (
         SAMPLER,
         ["student.safetensors", "scores.parquet", "history.parquet", "metrics.json"],
-        [RUN + "/clips.parquet", RUN + "/labelled_videos.parquet"],
+        [RUN + "/clips.parquet", RUN + "/labelled_videos.parquet", RUN + "/student_start.safetensors"],
         1,
     ),
     "06_sampling": (

@@ -22,7 +22,7 @@ from condi_lib.data import ClipDataset, find_teacher_videos, find_videos, plante
 from condi_lib.models import build_teacher
 
 
-def run(world, teacher, teacher_epochs, teacher_lr=3e-3, batch_size=32):
+def run(world, teacher, epochs, batch_size, lr=3e-3):
     with tempfile.TemporaryDirectory() as folder:
         root = planted.write(Path(folder) / "planted", world)
         trimmed = find_teacher_videos("planted", root)
@@ -31,7 +31,7 @@ def run(world, teacher, teacher_epochs, teacher_lr=3e-3, batch_size=32):
         dataset = ClipDataset(trimmed, table, training.columns(table, "label"), *shape, recolour)
         torch.manual_seed(0)
         network = build_teacher(teacher, len(world.classes))
-        training.fit(network, dataset, training.teacher_batch_loss, teacher_epochs, teacher_lr, batch_size, seed=0)
+        training.fit(network, dataset, training.classifier_batch_loss, epochs, lr, batch_size, seed=0)
         videos = probe_videos(find_videos("planted", root))
         clips, _ = labelling.label_clips(network, videos[videos.split == "test"], *shape)
     arrays = sampler.clip_arrays(clips)
@@ -52,7 +52,8 @@ def main():
     rows = []
     for seed in args.seeds:
         world = planted.World(**{**counts, "train": 1, "val": 1, "seed": seed, **rates})
-        rows.append(run(world, profile["teacher"], **profile["notebooks"]["02_teacher"]))
+        settings = profile["notebooks"]["02_teacher"]
+        rows.append(run(world, profile["teacher"], settings["teacher_epochs"], settings["batch_size"]))
         print(f"generator seed {seed}:", {k: round(100 * v, 1) for k, v in rows[-1].items()}, flush=True)
     thesis = {"dense": figures.THESIS_DENSE, **figures.THESIS_ORACLE}
     table = pd.DataFrame({"mean": {k: 100 * np.mean([row[k] for row in rows]) for k in thesis}})

@@ -60,11 +60,10 @@ def video_lengths(videos, frames):
 def training_curves(history, by=None):
     """Loss and clip accuracy against epoch. history: epoch, loss, accuracy, and the column `by` (a line each)."""
     figure, axes = _axes(9, 3.6, columns=2)
-    palette = {k: v for k, v in _COLOURS.items() if k in set(history[by])} if by else None
     for axis, column, label in zip(
         axes, ("loss", "accuracy"), ("loss (nats)", "accuracy on the training clips"), strict=True
     ):
-        sns.lineplot(history, x="epoch", y=column, hue=by, palette=palette, marker="o", ax=axis)
+        sns.lineplot(history, x="epoch", y=column, hue=by, marker="o", ax=axis)
         axis.set(xlabel="epoch", ylabel=label)
     return figure
 

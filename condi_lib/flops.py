@@ -4,8 +4,13 @@ fvcore calls them flops and counts one multiply-add as one; the thesis prints FL
 counted by it.
 """
 
+import warnings
+
 import torch
-from fvcore.nn import FlopCountAnalysis
+
+with warnings.catch_warnings():  # fvcore uses torch.jit.script, which warns of its age
+    warnings.simplefilter("ignore", FutureWarning)
+    from fvcore.nn import FlopCountAnalysis
 
 # Operations without multiplications of weights: what fvcore leaves out and we leave out knowingly
 ELEMENTWISE = {"aten::" + op for op in ("add", "add_", "mean", "max_pool3d", "avg_pool3d", "pad", "sigmoid", "squeeze")}

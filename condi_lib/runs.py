@@ -29,9 +29,10 @@ SCHEMA = 1
 PACKAGES = ("torchvision", "av", "numpy", "pandas", "scikit-learn", "condi")
 CHOICES = {"dataset": DATASETS, "teacher": tuple(TEACHERS), "loss": LOSSES, "student_width": tuple(WIDTHS)}
 AT_LEAST = {
-    **dict.fromkeys(("k", "ks", "frames", "epochs", "teacher_epochs", "batch_size", "n_timed", "fold"), 1),
-    **dict.fromkeys(("seed", "seeds", "conf_weight", "pos_weight", "k_student", "planted_seed"), 0),
-    **dict.fromkeys(("size",), 16),
+    **dict.fromkeys(("ks", "division_ks", "division_k", "student_repeats", "frames"), 1),
+    **dict.fromkeys(("epochs", "teacher_epochs", "student_epochs", "batch_size", "n_timed"), 1),
+    **dict.fromkeys(("seed", "seeds", "planted_seed", "division_k_student", "conf_weight", "pos_weight"), 0),
+    "size": 16,
 }
 ABOVE_0 = ("lr", "teacher_lr", "tau", "budget")
 

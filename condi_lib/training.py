@@ -102,8 +102,9 @@ def _accuracy(logits, labels):
     return (logits.argmax(1) == labels).float().mean().item()
 
 
-def teacher_batch_loss(logits, batch):
-    """Cross-entropy of a teacher's logits [B, C] on batch["label"]."""
+def classifier_batch_loss(outputs, batch):
+    """Cross-entropy on batch["label"] of a teacher's logits [B, C], or of a student's class logits."""
+    logits = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
     return losses.st_ent_loss(logits, batch["label"]), {"accuracy": _accuracy(logits, batch["label"])}
 
 

@@ -49,7 +49,7 @@ def test_training_learns_what_is_plain_to_see():
     data = RandomClips(128)
     torch.manual_seed(0)
     network = build_teacher("resnext14_small", 2)
-    history = training.fit(network, data, training.teacher_batch_loss, 4, 2e-3, 16, seed=0)
+    history = training.fit(network, data, training.classifier_batch_loss, 4, 2e-3, 16, seed=0)
     assert list(history.epoch) == [1, 2, 3, 4] and history.accuracy.iloc[-1] > 0.9
     assert history.loss.iloc[-1] < history.loss.iloc[0] / 2 and not network.training
 

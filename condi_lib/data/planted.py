@@ -50,8 +50,8 @@ class World:
     classes: list[str] = field(default_factory=lambda: list(CLASSES))
     trimmed_train: int = 3000
     trimmed_val: int = 300
-    train: int = 360
-    val: int = 150
+    train: int = 600
+    val: int = 250
     test: int = 500
     size: int = 32
     clip_frames: int = 8  # length of a trimmed video; an untrimmed one has 14 to 22 times as many, 18 on average
@@ -167,11 +167,13 @@ def _segment_frames(world, actor, motion, n, kind, cool, rng):
     dy = (y - cy + size / 2) % size - size / 2
     u, v = (dx * cos + dy * sin) / r, (dy * cos - dx * sin) / r
     mask = np.clip(_inside(actor["shape"], u, v) * r + np.float32(0.5), 0, 1)[..., None]
-    shape = actor["texture"][((v + 1) * 32).astype(np.int32) % 64 * 64 + ((u + 1) * 32).astype(np.int32) % 64]
+    shape = actor["texture"].take(
+        ((v + 1) * 32).astype(np.int32) % 64 * 64 + ((u + 1) * 32).astype(np.int32) % 64, axis=0
+    )
     drift, offset = rng.uniform(-0.6, 0.6, 2) * scale, rng.uniform(0, 64, 2)
     bx, by = ((np.arange(size) + o + d * t[:, None]) * 2 / scale for o, d in zip(offset, drift, strict=True))
     bx, by = bx.astype(np.int32) % 128, by.astype(np.int32) % 128  # (n, size)
-    frames = actor["background"][by[:, :, None] * 128 + bx[:, None, :]]
+    frames = actor["background"].take(by[:, :, None] * 128 + bx[:, None, :], axis=0)
     frames += mask * (shape - frames)
 
     if kind == "occlusion":  # a flat panel over most of the picture

@@ -18,7 +18,7 @@ WIDTHS = {
     1.5: (176, 352, 704, 1024),
     2.0: (224, 488, 976, 2048),
 }
-REPEATS = (4, 8, 4)
+REPEATS = (4, 8, 4)  # units of each stage, as published
 
 
 def _conv_bn(c_in, c_out, kernel=1, stride=1, groups=1, relu=True):
@@ -59,12 +59,12 @@ class ShuffleUnit(nn.Module):
 class ShuffleNetV2(nn.Module):
     """float [B, 3, F, H, W] -> (class logits float [B, C], confidence logit float [B])."""
 
-    def __init__(self, width, num_classes):
+    def __init__(self, width, num_classes, repeats=REPEATS):
         super().__init__()
         *stages, last = WIDTHS[width]
         self.conv1 = nn.Sequential(*_conv_bn(3, 24, 3, (1, 2, 2)))
         units, c_in = [], 24
-        for c_out, n in zip(stages, REPEATS, strict=True):
+        for c_out, n in zip(stages, repeats, strict=True):
             for i in range(n):
                 units.append(ShuffleUnit(c_in, c_out, 2 if i == 0 else 1))
                 c_in = c_out
@@ -79,12 +79,14 @@ class ShuffleNetV2(nn.Module):
         return self.classifier(x), self.confidence(x).squeeze(1)
 
 
-def build_student(width, num_classes, checkpoint=None):
+def build_student(width, num_classes, checkpoint=None, repeats=REPEATS):
     """The student phi at a published width (0.25, 0.5, 1.0, 1.5, 2.0): [B, 3, F, H, W] -> ([B, C], [B]).
 
-    checkpoint: a safetensors file of ours. Raises ValueError for another width or a file that does not fit.
+    checkpoint: a safetensors file of ours. repeats: units of the three stages (on 32 x 32 clips most of the published
+    16 units see a single position, and training hardly starts). Raises ValueError for another width or a file that does
+    not fit.
     """
     if width not in WIDTHS:
         raise ValueError(f"student_width: {width!r} is not published; expected one of {', '.join(map(str, WIDTHS))}")
-    model = ShuffleNetV2(width, num_classes)
+    model = ShuffleNetV2(width, num_classes, repeats)
     return load_weights(model, checkpoint) if checkpoint else model
