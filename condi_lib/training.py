@@ -108,7 +108,7 @@ def classifier_batch_loss(outputs, batch):
     return losses.st_ent_loss(logits, batch["label"]), {"accuracy": _accuracy(logits, batch["label"])}
 
 
-def student_batch_loss(loss, tau=4.0, conf_weight=1.0, pos_weight=1.0, stop_gradient=False, budget=0.3):
+def student_batch_loss(loss, tau=2.0, conf_weight=2.0, pos_weight=1.0, stop_gradient=False, budget=0.3):
     """The batch_loss of one of LOSSES, for a student's (class_logits, confidence_logit).
 
     tau, conf_weight (lambda), pos_weight (alpha) and stop_gradient belong to condi_sr, budget to st_conf. The batch

@@ -50,8 +50,8 @@ class World:
     classes: list[str] = field(default_factory=lambda: list(CLASSES))
     trimmed_train: int = 3000
     trimmed_val: int = 300
-    train: int = 600
-    val: int = 250
+    train: int = 500
+    val: int = 200
     test: int = 500
     size: int = 32
     clip_frames: int = 8  # length of a trimmed video; an untrimmed one has 14 to 22 times as many, 18 on average
