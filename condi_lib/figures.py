@@ -106,7 +106,7 @@ def oracle_vs_dense(table):
     thesis_k = list(THESIS_ORACLE)
     axis.plot(thesis_k, [100 * THESIS_ORACLE[k] for k in thesis_k], "s", c="C1", label="oracle, thesis (Kinetics-600)")
     axis.axhline(100 * THESIS_DENSE, ls=":", c="C1", label="dense, thesis (Kinetics-600)")
-    axis.set(xlabel="clips kept, K", ylabel="video accuracy (%)")
+    axis.set(xlabel="clips kept, K", ylabel="video accuracy (%)", xticks=table.k)
     axis.legend(frameon=False)
     return figure
 
@@ -124,12 +124,12 @@ def accuracy_vs_k(table, dense):
 
     table: sampler, k, accuracy, low, high (in [0, 1]); dense: accuracy with all clips.
     """
-    figure, axes = _axes(11, 4.4, columns=2)
+    figure, axes = _axes(11, 5, columns=2)
     for axis, rows in zip(axes, (table, table[table.sampler != "oracle"]), strict=True):
         _lines(axis, rows, "k")
         axis.axhline(100 * dense, c="black", lw=1, label="dense")
-        axis.set(xlabel="clips kept, K", ylabel="video accuracy (%)")
-    axes[0].legend(frameon=False, fontsize="small")
+        axis.set(xlabel="clips kept, K", ylabel="video accuracy (%)", xticks=sorted(set(table.k)))
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=5)
     axes[1].set(title="without the oracle", ylim=(100 * dense - 12, 100 * dense + 12))
     return figure
 

@@ -227,11 +227,13 @@ def draw_video(world, split, index):
 
 
 def write_video(path, frames, fps=FPS, crf=18):
-    """Writes uint8 [T, H, W, 3] as H.264 (yuv420p, one thread: the same bytes each time) to `path`."""
+    """Writes uint8 [T, H, W, 3] as H.264 (yuv420p) to `path`, the same bytes each time."""
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=fps)
         stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
-        stream.options = {"crf": str(crf), "preset": "veryfast", "threads": "1"}
+        # On pictures this small x264's look-ahead reads memory that it has not set, and files then differ between runs
+        plain = "rc-lookahead=0:mbtree=0:bframes=0:weightp=0:scenecut=0"
+        stream.options = {"crf": str(crf), "preset": "veryfast", "threads": "1", "x264-params": plain}
         for frame in frames:
             out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         out.mux(stream.encode())
