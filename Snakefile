@@ -68,6 +68,17 @@ STEPS = {
     ),
 }
 
+EXECUTED = {step: (SAMPLER if spec[0] == SAMPLER else RUN) + f"/{step}.ipynb" for step, spec in STEPS.items()}
+
+# Each output by name, since Snakemake makes a missing file again only where somebody asks for it
+EVERYTHING = expand(
+    [f"{folder}/{name}" for folder, outputs, _, _ in STEPS.values() for name in outputs] + [*EXECUTED.values()],
+    dataset=config["datasets"],
+    teacher=config["teacher"],
+    loss=config["losses"],
+    seed=config["seeds"],
+)
+
 
 wildcard_constraints:
     dataset="[^/]+",
@@ -79,11 +90,11 @@ wildcard_constraints:
 rule all:
     default_target: True
     input:
-        expand(SHOWN + "/summary.csv", dataset=config["datasets"], teacher=config["teacher"]),
+        set(EVERYTHING),
 
 
 for step, (folder, outputs, inputs, n_threads) in STEPS.items():
-    executed = (SAMPLER if folder == SAMPLER else RUN) + f"/{step}.ipynb"
+    executed = EXECUTED[step]
 
     rule:
         name:
