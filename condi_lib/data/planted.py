@@ -5,8 +5,8 @@ Untrimmed videos are cut from segments of random length that do not respect clip
 ambiguous in one of the ways of KINDS. In a share of the videos the motion is a blend of the class and its hard
 partner: such a video is hard in all its clips. The teacher is trained on a separate split, trimmed and clean.
 
-The default rates were chosen once, by the teacher's dense and oracle accuracies alone, before any sampler was looked
-at (docs/planted.md), and are frozen: a change to what is drawn needs a new VERSION.
+The default rates were chosen by the teacher's dense and oracle accuracies alone, before any sampler was looked at (how,
+and how far they are off now: docs/planted.md), and are frozen: a change to what is drawn needs a new VERSION.
 """
 
 import json
