@@ -71,12 +71,14 @@ STEPS = {
 EXECUTED = {step: (SAMPLER if spec[0] == SAMPLER else RUN) + f"/{step}.ipynb" for step, spec in STEPS.items()}
 
 # Each output by name, since Snakemake makes a missing file again only where somebody asks for it
-EVERYTHING = expand(
-    [f"{folder}/{name}" for folder, outputs, _, _ in STEPS.values() for name in outputs] + [*EXECUTED.values()],
-    dataset=config["datasets"],
-    teacher=config["teacher"],
-    loss=config["losses"],
-    seed=config["seeds"],
+EVERYTHING = set(
+    expand(
+        [f"{folder}/{name}" for folder, outputs, _, _ in STEPS.values() for name in outputs] + [*EXECUTED.values()],
+        dataset=config["datasets"],
+        teacher=config["teacher"],
+        loss=config["losses"],
+        seed=config["seeds"],
+    )
 )
 
 
@@ -90,7 +92,7 @@ wildcard_constraints:
 rule all:
     default_target: True
     input:
-        set(EVERYTHING),
+        EVERYTHING,
 
 
 for step, (folder, outputs, inputs, n_threads) in STEPS.items():

@@ -19,8 +19,7 @@ def stages(logs):
 def main(profile):
     config = yaml.safe_load(Path(profile).read_text())
     for dataset in config["datasets"]:
-        run, shown = f"{config['out']}/{dataset}/{config['teacher']}", f"{config['figures_out']}/{dataset}"
-        shown = f"{shown}/{config['teacher']}"
+        run, shown = (f"{config[folder]}/{dataset}/{config['teacher']}" for folder in ("out", "figures_out"))
         print(f"\n{dataset}: video accuracy in %, 95 % intervals over videos and seeds\n")
         print(Path(shown, "summary.md").read_text())
         print(markdown(stages(f"logs/{run}")))

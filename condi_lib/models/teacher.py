@@ -4,7 +4,6 @@ Source: Hara, Kataoka, Satoh, "Can Spatiotemporal 3D CNNs Retrace the History of
 (CVPR 2018), whose parameter names are kept so that its public checkpoints fit.
 """
 
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -63,16 +62,16 @@ class Bottleneck(nn.Module):
         return F.relu(y + (x if self.downsample is None else self.downsample(x)))
 
 
-def _zero_pad_shortcut(x, c_out, stride):
-    """Shortcut type A: subsample, and fill the new channels with zeros (no weights)."""
-    x = F.avg_pool3d(x, 1, stride)
-    return F.pad(x, (0, 0, 0, 0, 0, 0, 0, c_out - x.shape[1]))
-
-
 class _ZeroPad(nn.Module):
+    """Shortcut type A: subsample, and fill the new channels with zeros (no weights)."""
+
     def __init__(self, c_out, stride):
         super().__init__()
-        self.forward = partial(_zero_pad_shortcut, c_out=c_out, stride=stride)
+        self.c_out, self.stride = c_out, stride
+
+    def forward(self, x):
+        x = F.avg_pool3d(x, 1, self.stride)
+        return F.pad(x, (0, 0, 0, 0, 0, 0, 0, self.c_out - x.shape[1]))
 
 
 # kind: (block, output channels of a block over the stage's width, first stage's width over the stem's)
