@@ -17,8 +17,7 @@ def run_over_videos(network, videos, frames, size, batch_size=256, workers=0, de
     Outputs are float32 arrays [N, ...] on the CPU (a tuple of them where the network gives a tuple), or a VideoError
     where the video cannot be read. Clips of consecutive videos share batches.
     """
-    network = Accelerator().prepare(network.to(memory_format=torch.channels_last_3d)).eval()
-    device = next(network.parameters()).device
+    network = Accelerator().prepare(network).eval()
     loader = DataLoader(VideoDataset(videos, frames, size), batch_size=None, num_workers=workers)
     waiting, held = [], 0
 
@@ -26,7 +25,7 @@ def run_over_videos(network, videos, frames, size, batch_size=256, workers=0, de
         read = [clips for _, clips in waiting if not isinstance(clips, VideoError)]
         if read:
             with torch.inference_mode():
-                outputs = network(to_input(torch.cat(read), device))
+                outputs = network(to_input(torch.cat(read), network))
             single = isinstance(outputs, torch.Tensor)
             arrays = [x.float().cpu().numpy() for x in ([outputs] if single else outputs)]
         start = 0

@@ -21,16 +21,17 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from condi_lib.data import DATASETS
-from condi_lib.models import TEACHERS, WIDTHS
+from condi_lib.models import TEACHER_NAMES, WIDTHS
 from condi_lib.training import LOSSES
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = 1
 PACKAGES = ("torchvision", "av", "numpy", "pandas", "scikit-learn", "condi")
-CHOICES = {"dataset": DATASETS, "teacher": tuple(TEACHERS), "loss": LOSSES, "student_width": tuple(WIDTHS)}
+CHOICES = {"dataset": DATASETS, "teacher": TEACHER_NAMES, "loss": LOSSES, "student_width": tuple(WIDTHS)}
 AT_LEAST = {
     **dict.fromkeys(("ks", "division_ks", "division_k", "student_repeats", "frames"), 1),
-    **dict.fromkeys(("epochs", "teacher_epochs", "student_epochs", "batch_size", "n_timed"), 1),
+    **dict.fromkeys(("epochs", "batch_size", "n_timed"), 1),
+    **dict.fromkeys(("teacher_epochs", "student_epochs"), 0),
     **dict.fromkeys(("seed", "seeds", "planted_seed", "division_k_student", "conf_weight", "pos_weight"), 0),
     "size": 16,
 }

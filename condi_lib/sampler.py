@@ -157,14 +157,14 @@ def predict_video(path, teacher, student, k, k_student=0, frames=16, size=112):
     by_student, by_teacher = np.zeros(len(clips), bool), np.ones(len(clips), bool)
     with torch.inference_mode():
         if student is not None:
-            logits, confidence = (x.cpu().numpy() for x in student(to_input(clips, device)))
+            logits, confidence = (x.cpu().numpy() for x in student(to_input(clips, student)))
             entropy, mask = predictive_entropy(logits), np.ones((1, len(clips)), bool)
             (by_student,), (by_teacher,) = divide(confidence[None], entropy[None], k, k_student, mask)
             confidence = 1 / (1 + np.exp(-confidence))
             probs.append(softmax(logits[by_student]))
         clock.lap("student")
         if by_teacher.any():
-            probs.append(softmax(teacher(to_input(clips[torch.from_numpy(by_teacher)], device)).cpu().numpy()))
+            probs.append(softmax(teacher(to_input(clips[torch.from_numpy(by_teacher)], teacher)).cpu().numpy()))
         clock.lap("teacher")
     mean = np.concatenate(probs).mean(0)
     best = np.argsort(-mean, kind="stable")[:5]

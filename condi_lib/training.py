@@ -63,17 +63,20 @@ def fit(network, dataset, batch_loss, epochs, lr, batch_size, seed, weight_decay
     accelerator = Accelerator()
     order = EpochSampler(len(dataset), seed, balance)
     loader = DataLoader(dataset, batch_size, sampler=order, collate_fn=lambda batch: batch)
-    optimiser = torch.optim.AdamW(network.parameters(), lr, weight_decay=weight_decay)
+    trained = [p for p in network.parameters() if p.requires_grad]
+    frozen = [m for m in network.modules() if _is_frozen(m)]
+    optimiser = torch.optim.AdamW(trained, lr, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, epochs * len(loader), pct_start=0.2)
-    network.to(memory_format=torch.channels_last_3d)
     model, optimiser, loader, schedule = accelerator.prepare(network, optimiser, loader, schedule)
     history = []
     progress = tqdm(total=epochs * len(loader), desc=desc, unit="step")
     for epoch in range(epochs):
         order.epoch, sums, n = epoch, {}, 0
         model.train()
+        for module in frozen:
+            module.eval()  # batch norm keeps its running statistics
         for batch in loader:
-            loss, record = batch_loss(model(to_input(batch["clips"])), batch)
+            loss, record = batch_loss(model(to_input(batch["clips"], network)), batch)
             value = loss.item()
             if not np.isfinite(value):
                 raise FloatingPointError(f"{desc}: the loss is {value} at step {progress.n}; lower lr ({lr})")
@@ -91,6 +94,11 @@ def fit(network, dataset, batch_loss, epochs, lr, batch_size, seed, weight_decay
     progress.close()
     network.eval()
     return pd.DataFrame(history)
+
+
+def _is_frozen(module):
+    own = list(module.parameters(recurse=False))
+    return bool(own) and not any(p.requires_grad for p in own)
 
 
 def columns(table, *names):

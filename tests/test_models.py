@@ -1,4 +1,5 @@
 import json
+import pickle
 import zlib
 
 import numpy as np
@@ -8,10 +9,23 @@ from conftest import SHARED
 from safetensors.torch import save_file
 
 from condi_lib import flops
-from condi_lib.models import TEACHERS, WIDTHS, build_student, build_teacher, to_input
+from condi_lib.models import (
+    TEACHER_NAMES,
+    TEACHERS,
+    WIDTHS,
+    build_student,
+    build_teacher,
+    check_input,
+    drop_class_head,
+    freeze,
+    load_weights,
+    read_checkpoint,
+    to_input,
+)
 from condi_lib.models.student import channel_shuffle
 
 PARITY = SHARED / "reference" / "checkpoint_parity.json"
+SMALL = {"blocks": (1, 1, 1, 1), "width": 0.125}  # of a 3D ResNet, for tests of what does not depend on its size
 
 
 def drawn(key, shape):
@@ -31,25 +45,43 @@ def drawn(key, shape):
     return torch.from_numpy(x).float()
 
 
+def public_file(path, arch, shapes, **options):
+    """Weights by the recipe, in a file as both families publish theirs."""
+    state = {"module." + k: drawn(k, s) for k, s in shapes.items()}
+    torch.save(
+        {"epoch": 45, "arch": arch, "state_dict": state, "optimizer": {"state": {}, "param_groups": []}},
+        path,
+        **options,
+    )
+    return path
+
+
+def shapes_of(network):
+    return {k: list(v.shape) for k, v in network.state_dict().items()}
+
+
 @pytest.mark.skipif(not PARITY.is_file(), reason="no reference file")
 @pytest.mark.parametrize("name", ["resnet18", "shufflenetv2_1.0", "resnext101"])
-def test_networks_give_the_original_implementations_logits(name):
+def test_networks_give_the_original_implementations_logits(name, tmp_path):
     record = json.loads(PARITY.read_text())[name]
     shapes = dict(record["keys"])
+    path = public_file(tmp_path / "public.pth", name, shapes)
     if name.startswith("shufflenet"):
-        network = build_student(1.0, record["num_classes"])
+        with pytest.warns(UserWarning, match=r"new weights instead: confidence.weight \(1 x 1024 here\)"):
+            network = build_student(1.0, record["num_classes"], path)
     else:
-        shortcut = "B" if any("downsample" in key for key in shapes) else "A"
-        network = build_teacher(name, record["num_classes"], shortcut=shortcut)
-    own = {k: list(v.shape) for k, v in network.state_dict().items() if not k.startswith("confidence")}
+        network = build_teacher(name, record["num_classes"], path, new_head=False)
+    own = {k: s for k, s in shapes_of(network).items() if not k.startswith("confidence")}
     assert own == shapes
-    network.load_state_dict({k: drawn(k, s) for k, s in shapes.items()}, strict=False)
+    parameters = flops.parameters(network) - (1025 if name.startswith("shufflenet") else 0)
+    assert parameters == record["n_params"]
     x = torch.from_numpy(np.random.default_rng(2109).normal(0, 1, (1, 3, 16, 112, 112))).float()
     with torch.inference_mode():
         out = network.eval()(x)
     logits = out[0] if isinstance(out, tuple) else out
     np.testing.assert_allclose(logits[0, :8], record["logits_first8"], rtol=1e-4)
     assert logits.norm().item() == pytest.approx(record["logits_norm"], rel=1e-4)
+    assert logits.argmax().item() == record["logits_argmax"]
 
 
 @pytest.mark.parametrize("name", [n for n in TEACHERS if "152" not in n and "200" not in n])
@@ -58,10 +90,192 @@ def test_teachers_map_clips_to_logits(name):
     assert network.eval()(torch.zeros(2, 3, 8, 32, 32)).shape == (2, 7)
 
 
+@pytest.mark.parametrize("name", TEACHER_NAMES)
+@pytest.mark.parametrize("kind", ["pytorch", "safetensors"])
+def test_weights_of_every_teacher_round_trip(name, kind, tmp_path):
+    size = {"width": 0.125} if name in TEACHERS and TEACHERS[name]["kind"] != "resnext" else {}
+    network = build_teacher(name, 7, **size)
+    path = tmp_path / f"teacher.{kind}"
+    if kind == "pytorch":
+        torch.save({"state_dict": {"module." + k: v for k, v in network.state_dict().items()}}, path)
+    else:
+        save_file({k: v.contiguous() for k, v in network.state_dict().items()}, path)
+    again = build_teacher(name, 7, path, new_head=False, **size)
+    own = again.state_dict()
+    assert own.keys() == network.state_dict().keys()
+    assert all(torch.equal(x, own[k]) for k, x in network.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnext50"])
+@pytest.mark.parametrize("shortcut", ["A", "B"])
+def test_the_files_keys_tell_the_type_of_shortcut(name, shortcut, tmp_path):
+    size = {**SMALL, "width": 0.5, "cardinality": 8} if name == "resnext50" else SMALL
+    network = build_teacher(name, 7, shortcut=shortcut, **size)
+    path = public_file(tmp_path / "public.pth", name, shapes_of(network))
+    again = build_teacher(name, 7, path, new_head=False, **size)
+    assert any("downsample" in k for k in again.state_dict()) == (shortcut == "B")
+    x = torch.randn(1, 3, 8, 32, 32)
+    load_weights(network, read_checkpoint(path), path)
+    torch.testing.assert_close(again.eval()(x), network.eval()(x))
+
+
+def test_shortcut_a_of_a_bottleneck_by_hand():
+    network = build_teacher("resnet50", 7, shortcut="A", **SMALL).eval()
+    block = network.layer2[0]
+    x = torch.rand(1, block.conv1.in_channels, 4, 6, 6)
+    for p in block.parameters():
+        torch.nn.init.zeros_(p)  # the branch then adds nothing
+    y = block(x)
+    c = x.shape[1]
+    torch.testing.assert_close(y[:, :c], x[:, :, ::2, ::2, ::2])
+    assert y.shape[1] > c and not y[:, c:].any()
+
+
 @pytest.mark.parametrize("width", WIDTHS)
-def test_students_have_two_heads(width):
-    logits, confidence = build_student(width, 7).eval()(torch.zeros(2, 3, 8, 32, 32))
+def test_students_have_two_heads_and_round_trip(width, tmp_path):
+    student = build_student(width, 7).eval()
+    logits, confidence = student(torch.zeros(2, 3, 8, 32, 32))
     assert logits.shape == (2, 7) and confidence.shape == (2,)
+    path = tmp_path / "student.safetensors"
+    save_file({k: v.contiguous() for k, v in student.state_dict().items()}, path)
+    again = build_student(width, 7, path, new_head=False).state_dict()
+    assert all(torch.equal(x, again[k]) for k, x in student.state_dict().items())
+
+
+def test_without_its_class_head_a_student_costs_less_and_scores_the_same():
+    student = build_student(0.25, 600).eval()
+    x = torch.randn(2, 3, 8, 32, 32)
+    _, confidence = student(x)
+    whole, _ = flops.count(student, 16, 112)
+    logits, again = drop_class_head(student)(x)
+    assert logits.shape == (2, 0)
+    torch.testing.assert_close(again, confidence)
+    assert flops.count(student, 16, 112) == (whole - 1024 * 600, [])
+
+
+def test_torchvisions_networks_carry_their_own_input():
+    for name, frames, size, mean in [
+        ("r3d_18", 16, 112, 0.43216),
+        ("mvit_v2_s", 16, 224, 0.45),
+        ("swin3d_t", 32, 224, 0.485),
+        ("s3d", 128, 224, 0.43216),
+    ]:
+        wants = build_teacher(name, 5).input
+        assert (wants.frames, wants.size) == (frames, size) and wants.mean[0] == pytest.approx(255 * mean)
+    clips = torch.full((1, 3, 2, 4, 4), 100, dtype=torch.uint8)
+    teacher = build_teacher("resnet18", 5, **SMALL)  # Hara's: pixels less a mean, not scaled
+    assert to_input(clips, teacher)[0, 0, 0, 0, 0].item() == pytest.approx(100 - 114.7748, abs=1e-4)
+    vision = to_input(clips, build_teacher("mvit_v2_s", 5))
+    assert vision[0, 0, 0, 0, 0].item() == pytest.approx((100 / 255 - 0.45) / 0.225, rel=1e-5)
+
+
+def test_a_clip_that_a_network_cannot_take_is_an_error():
+    with pytest.raises(ValueError, match=r"frames, size: .* clips of 8 x 32 x 32; its usual input is 16 x 224 x 224"):
+        check_input(build_teacher("mvit_v2_s", 5), 8, 32)
+    check_input(build_teacher("r3d_18", 5), 8, 32)
+
+
+def test_torchvision_has_one_size():
+    with pytest.raises(ValueError, match="width: torchvision's r3d_18 has one size"):
+        build_teacher("r3d_18", 5, width=0.5)
+
+
+def test_a_new_head_is_fresh_and_reported(tmp_path):
+    network = build_teacher("resnet18", 7, **SMALL)
+    path = public_file(tmp_path / "kinetics.pth", "resnet-18", shapes_of(network))
+    with pytest.warns(
+        UserWarning, match=r"kinetics.pth: not loaded, .* fc.weight \(7 x 64 there, 5 x 64 here\), fc.bias"
+    ):
+        again = build_teacher("resnet18", 5, path, **SMALL)
+    torch.testing.assert_close(
+        again.layer1[0].conv1.weight, drawn("layer1.0.conv1.weight", again.layer1[0].conv1.weight.shape)
+    )
+    assert again.fc.weight.shape == (5, 64) and again.fc.weight.std() > 0
+    with pytest.raises(ValueError, match="does not fit"):
+        build_teacher("resnet18", 5, path, new_head=False, **SMALL)
+    with pytest.raises(ValueError, match="mis-shaped, first"):  # other features are another network, head or not
+        build_teacher("resnet18", 5, path, blocks=(1, 1, 1, 1), width=0.25)
+
+
+def test_frozen_stages_do_not_move():
+    from condi_lib import training
+
+    network = freeze(build_teacher("resnet18", 2, **SMALL), "layer2")
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    clips = torch.randint(0, 255, (8, 3, 4, 16, 16), dtype=torch.uint8)
+    batch = {"clips": clips, "label": torch.tensor([0, 1] * 4)}
+
+    class Data(torch.utils.data.Dataset):
+        def __len__(self):
+            return 8
+
+        def __getitems__(self, indices):
+            return {k: v[indices] for k, v in batch.items()}
+
+    training.fit(network, Data(), training.classifier_batch_loss, 1, 1e-2, 4, seed=0)
+    moved = {k for k, v in network.state_dict().items() if not torch.equal(v, before[k])}
+    assert moved and {k.split(".")[0] for k in moved} <= {"layer3", "layer4", "fc"}
+    with pytest.raises(
+        ValueError, match="freeze: 'layer9' is no stage of ResNet3D; expected one of conv1, bn1, layer1"
+    ):
+        freeze(network, "layer9")
+    freeze(build_teacher("s3d", 2), "features.3")  # dotted names reach inside torchvision's stages
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("code ran",))
+
+
+def test_files_that_are_no_weights_are_one_clear_error(tmp_path, capsys):
+    path = tmp_path / "x.pth"
+    torch.save({"state_dict": {"a": torch.ones(1)}, "hook": Evil()}, path)
+    with pytest.raises(ValueError, match=r"x.pth holds more than weights"):
+        read_checkpoint(path)
+    path.write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(ValueError, match=r"x.pth"):
+        read_checkpoint(path)
+    assert "code ran" not in capsys.readouterr().out
+    for content in (b"", b"not weights", b"PK\x03\x04 cut"):
+        for name in ("x.pth", "x.safetensors"):
+            (tmp_path / name).write_bytes(content)
+            with pytest.raises(ValueError, match=name):
+                read_checkpoint(tmp_path / name)
+    torch.save({"epoch": 3}, path)
+    with pytest.raises(ValueError, match="x.pth holds no weights"):
+        read_checkpoint(path)
+    torch.save(build_teacher("resnet18", 2, **SMALL).state_dict(), path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="x.pth"):
+        read_checkpoint(path)
+    with pytest.raises(FileNotFoundError, match="nowhere.safetensors does not exist"):
+        build_teacher("resnext14_small", 5, tmp_path / "nowhere.safetensors")
+
+
+def test_old_files_are_read_too(tmp_path):
+    network = build_teacher("resnet18", 2, **SMALL)
+    path = public_file(tmp_path / "old.pth", "resnet-18", shapes_of(network), _use_new_zipfile_serialization=False)
+    build_teacher("resnet18", 2, path, new_head=False, **SMALL)
+
+
+def test_a_file_that_does_not_fit_names_the_first_keys_of_each_kind(tmp_path):
+    network = build_teacher("resnet18", 2, **SMALL)
+    state = network.state_dict()
+    state["extra.weight"] = torch.zeros(3, 4)
+    state["bn1.weight"] = torch.zeros(9)
+    del state["conv1.weight"]
+    torch.save(state, tmp_path / "x.pth")
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    with pytest.raises(ValueError) as e:
+        load_weights(network, read_checkpoint(tmp_path / "x.pth"), "x.pth")
+    assert (
+        "x.pth does not fit ResNet3D" in str(e.value)
+        and "1 missing, first conv1.weight, expected 8 x 3 x 7 x 7 x 7" in str(e.value)
+        and "1 unexpected, first extra.weight, 3 x 4" in str(e.value)
+        and "1 mis-shaped, first bn1.weight, 9, expected 8" in str(e.value)
+    )
+    assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())  # nothing was loaded in part
 
 
 def test_multiply_adds_are_the_originals():
@@ -88,27 +302,10 @@ def test_channel_shuffle_interleaves_the_groups():
     assert channel_shuffle(x).flatten().tolist() == [0, 3, 1, 4, 2, 5]
 
 
-def test_input_is_normalised_and_laid_out_channels_last():
-    clips = torch.full((2, 3, 4, 8, 8), 255, dtype=torch.uint8)
-    x = to_input(clips)
-    assert x.dtype == torch.float32 and x.is_contiguous(memory_format=torch.channels_last_3d)
-    assert x[0, 0, 0, 0, 0].item() == pytest.approx((1 - 0.43216) / 0.22803, rel=1e-6)
-
-
-def test_weights_round_trip_and_what_does_not_fit_is_an_error(tmp_path):
-    network = build_teacher("resnext14_small", 4)
-    path = tmp_path / "teacher.safetensors"
-    save_file(network.state_dict(), path)
-    again = build_teacher("resnext14_small", 4, path)
-    assert all(
-        torch.equal(a, b) for a, b in zip(network.state_dict().values(), again.state_dict().values(), strict=True)
-    )
-    with pytest.raises(ValueError, match=r"teacher.safetensors does not fit: 2 mis-shaped keys, first fc.bias \(4,\)"):
-        build_teacher("resnext14_small", 5, path)
-    with pytest.raises(ValueError, match="missing keys"):
-        build_student(0.25, 4, path)
-    with pytest.raises(FileNotFoundError, match="nowhere.safetensors does not exist"):
-        build_teacher("resnext14_small", 5, tmp_path / "nowhere.safetensors")
+def test_input_is_laid_out_as_the_network_wants():
+    clips = torch.randint(0, 255, (2, 3, 4, 8, 8), dtype=torch.uint8)
+    for network in (build_student(0.25, 2), build_teacher("r3d_18", 2)):
+        assert to_input(clips, network).is_contiguous(memory_format=network.input.layout)
 
 
 def test_unknown_names_and_widths_are_errors():

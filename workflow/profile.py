@@ -1,6 +1,18 @@
 """A profile (config/*.yaml): its keys, and the parameters of each notebook."""
 
-KEYS = {"out", "figures_out", "datasets", "teacher", "frames", "size", "losses", "seeds", "notebooks"}
+KEYS = {
+    "out",
+    "figures_out",
+    "datasets",
+    "teacher",
+    "frames",
+    "size",
+    "student_width",
+    "student_repeats",
+    "losses",
+    "seeds",
+    "notebooks",
+}
 _FIGURES = ("teacher_training", "teacher_confidence", "label_shares", "oracle", "accuracy_vs_k", "division")
 _FIGURES += ("error_rates", "roc", "confidence", "cost", "seconds")
 _TABLES = ("table_1_1", "condi_sr_versus", "summary")
@@ -21,6 +33,8 @@ def notebook_parameters(config, notebook, wildcards):
     values = {name: config[name] for name in ("out", "frames", "size")}
     values |= {"dataset": wildcards.dataset, "teacher": wildcards.teacher}
     values |= {"root": config["datasets"][wildcards.dataset], **config["notebooks"].get(notebook, {})}
+    if notebook in ("02_teacher", "05_train_sampler", "08_flops_and_time"):
+        values |= {name: config[name] for name in ("student_width", "student_repeats")}
     if notebook == "05_train_sampler":
         values |= {"loss": wildcards.loss, "seed": int(wildcards.seed)}
     if notebook in ("06_sampling", "07_fpr_fnr"):

@@ -5,8 +5,8 @@ Untrimmed videos are cut from segments of random length that do not respect clip
 ambiguous in one of the ways of KINDS. In a share of the videos the motion is a blend of the class and its hard
 partner: such a video is hard in all its clips. The teacher is trained on a separate split, trimmed and clean.
 
-The default rates were chosen by the teacher's dense and oracle accuracies alone, before any sampler was looked at (how,
-and how far they are off now: docs/planted.md), and are frozen: a change to what is drawn needs a new VERSION.
+The default rates were chosen by the teacher's dense and oracle accuracies alone, before any sampler was looked at
+(docs/planted.md says how), and are frozen: a change to what is drawn needs a new VERSION.
 """
 
 import json
@@ -21,7 +21,7 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter
 from tqdm import tqdm
 
-VERSION = 1
+VERSION = 2
 FPS = 25
 KINDS = ("clean", "cutaway", "occlusion", "freeze", "dark", "blur", "noise")
 # class: (velocity x, velocity y [px/frame at 32 px], angular velocity [rad/frame], log-zoom rate [1/frame],
@@ -59,11 +59,12 @@ class World:
     segment_max: int = 40
     hard_share: float = 0.23  # videos whose motion is 75 to 100 % the hard partner's, all through
     ambiguous_a: float = 0.3  # a video's share of ambiguous segments is drawn from Beta(a, b)
-    ambiguous_b: float = 1.1
+    ambiguous_b: float = 1.3
     cutaway_share: float = 0.65  # of the ambiguous segments
     same_wrong_share: float = 0.6  # videos whose cut-aways all show one wrong class
     cool_share: float = 0.7  # cut-aways with a cooler, flatter look
     cool_video_share: float = 0.08  # videos that have this look all through: the look alone proves nothing
+    crf: int = 10  # quality of the H.264 files: 1 (best) to 51
 
     def __post_init__(self):
         unknown = [c for c in self.classes if c not in CLASSES]
@@ -74,6 +75,8 @@ class World:
                 raise ValueError(f"{name}: found {value}, expected a share in [0, 1]")
             if name not in ("seed", "classes") and not name.endswith("_share") and value <= 0:
                 raise ValueError(f"{name}: found {value}, expected a number above 0")
+        if self.crf > 51:
+            raise ValueError(f"crf: found {self.crf}, expected 1 to 51")
 
 
 def _texture(rng, side, waves, contrast):
@@ -226,7 +229,7 @@ def draw_video(world, split, index):
     return (np.clip(np.concatenate(frames), 0, 1) * 255).round().astype(np.uint8), truth, label
 
 
-def write_video(path, frames, fps=FPS, crf=18):
+def write_video(path, frames, fps=FPS, crf=10):
     """Writes uint8 [T, H, W, 3] as H.264 (yuv420p) to `path`, the same bytes each time."""
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=fps)
@@ -247,7 +250,7 @@ def _write_one(world, folder, split, index):
     video = f"v_{name}_g{SPLITS.index(split)}{index:05d}_c01"
     path = folder / part / name / f"{video}.mp4"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_video(path, frames)
+    write_video(path, frames, crf=world.crf)
     truth.insert(0, "video", video)
     return part, split.removeprefix("trimmed_"), f"{name}/{path.name}", label, truth
 

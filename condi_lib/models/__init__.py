@@ -1,4 +1,19 @@
-from condi_lib.models.student import WIDTHS, build_student
-from condi_lib.models.teacher import TEACHERS, build_teacher, to_input
+from condi_lib.models.checkpoints import freeze, load_weights, read_checkpoint
+from condi_lib.models.inputs import Input, check_input, to_input
+from condi_lib.models.student import WIDTHS, build_student, drop_class_head
+from condi_lib.models.teacher import TEACHER_NAMES, TEACHERS, build_teacher
 
-__all__ = ["TEACHERS", "WIDTHS", "build_student", "build_teacher", "to_input"]
+__all__ = [
+    "TEACHERS",
+    "TEACHER_NAMES",
+    "WIDTHS",
+    "Input",
+    "build_student",
+    "build_teacher",
+    "check_input",
+    "drop_class_head",
+    "freeze",
+    "load_weights",
+    "read_checkpoint",
+    "to_input",
+]

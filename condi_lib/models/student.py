@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from condi_lib.models.teacher import load_weights
+from condi_lib.models.checkpoints import load_weights, read_checkpoint
+from condi_lib.models.teacher import HARA
 
 # width: output channels of stages 2 to 4 and of the last convolution; the stem always has 24
 WIDTHS = {
@@ -79,14 +80,29 @@ class ShuffleNetV2(nn.Module):
         return self.classifier(x), self.confidence(x).squeeze(1)
 
 
-def build_student(width, num_classes, checkpoint=None, repeats=REPEATS):
+def build_student(width, num_classes, checkpoint=None, new_head=True, repeats=REPEATS):
     """The student phi at a published width (0.25, 0.5, 1.0, 1.5, 2.0): [B, 3, F, H, W] -> ([B, C], [B]).
 
-    checkpoint: a safetensors file of ours. repeats: units of the three stages (on 32 x 32 clips most of the published
-    16 units see a single position, and training hardly starts). Raises ValueError for another width or a file that does
-    not fit.
+    checkpoint: a file for read_checkpoint; heads that it lacks (the public ones have no confidence head), or has for
+    another number of classes, stay untrained, with a warning (an error without new_head). repeats: units of the three
+    stages (on 32 x 32 clips most of the published 16 units see a single position, and training hardly starts). Raises
+    ValueError for another width or a file that does not fit.
     """
     if width not in WIDTHS:
         raise ValueError(f"student_width: {width!r} is not published; expected one of {', '.join(map(str, WIDTHS))}")
-    model = ShuffleNetV2(width, num_classes, repeats)
-    return load_weights(model, checkpoint) if checkpoint else model
+    network = ShuffleNetV2(width, num_classes, repeats)
+    network.input = HARA
+    if checkpoint:
+        load_weights(network, read_checkpoint(checkpoint), checkpoint, new_head)
+    return network.to(memory_format=network.input.layout)
+
+
+class _NoClasses(nn.Module):
+    def forward(self, x):
+        return x[:, :0]
+
+
+def drop_class_head(student):
+    """The student without its classification head, for where the teacher classifies all: class logits [B, 0]."""
+    student.classifier = _NoClasses()
+    return student

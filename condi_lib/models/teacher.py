@@ -1,14 +1,18 @@
-"""Teachers: 3D ResNet and 3D ResNeXt, as published, and smaller ones by the same code.
+"""Teachers: 3D ResNet and 3D ResNeXt, as published, and smaller ones by the same code; torchvision's video networks.
 
 Source: Hara, Kataoka, Satoh, "Can Spatiotemporal 3D CNNs Retrace the History of 2D CNNs and ImageNet?"
 (CVPR 2018), whose parameter names are kept so that its public checkpoints fit.
 """
 
-from pathlib import Path
+import re
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torchvision import models
+
+from condi_lib.models.checkpoints import freeze, load_weights, read_checkpoint
+from condi_lib.models.inputs import Input, of_unit_range
 
 # name: what ResNet3D takes; the last is for small machines
 TEACHERS = {
@@ -23,6 +27,7 @@ TEACHERS = {
     "resnext152": {"blocks": (3, 8, 36, 3), "kind": "resnext"},
     "resnext14_small": {"blocks": (1, 1, 1, 1), "kind": "resnext", "width": 0.375, "cardinality": 8},
 }
+TEACHER_NAMES = (*TEACHERS, *models.list_models(models.video))
 
 
 class BasicBlock(nn.Module):
@@ -121,48 +126,47 @@ class ResNet3D(nn.Module):
         return self.fc(x.mean((2, 3, 4)))
 
 
-def build_teacher(name, num_classes, checkpoint=None, **size):
+# Pixels as Hara et al.'s public code takes them (mean of ActivityNet, not scaled), which Kopuklu et al. keep
+HARA = Input((114.7748, 107.7354, 99.475), (1.0, 1.0, 1.0), 16, 112, torch.channels_last_3d)
+
+
+def _torchvision_teacher(name, num_classes):
+    """torchvision's network, untrained, with the input that its published weights were made for."""
+    network = models.get_model(name, num_classes=num_classes)
+    weights = models.get_model_weights(name).DEFAULT
+    preset = weights.transforms()
+    clip_len = re.search(r"clip_len=(\d+)", weights.meta["_docs"])
+    frames = int(clip_len[1]) if clip_len else weights.meta["min_temporal_size"]
+    network.input = of_unit_range(preset.mean, preset.std, frames, preset.crop_size[0])
+    return network
+
+
+def build_teacher(name, num_classes, checkpoint=None, new_head=True, freeze_to=None, **size):
     """The teacher gamma: a network that maps float [B, 3, F, H, W] to logits float [B, num_classes].
 
-    name: one of TEACHERS; size: overrides what TEACHERS has for it (blocks, width, cardinality, shortcut).
-    checkpoint: a safetensors file of ours. Raises ValueError for an unknown name or a file that does not fit.
+    name: one of TEACHERS, or torchvision's name of a video network. checkpoint: a file for read_checkpoint; where it
+    has another number of classes a new head stays untrained, with a warning (an error without new_head). freeze_to: the
+    last stage not to train (see freeze). size: overrides what TEACHERS has for a 3D ResNet (blocks, width, cardinality,
+    shortcut); the shortcut type is told by the checkpoint's keys. `network.input` says which pixels, clip and layout it
+    wants.
+    Raises ValueError for an unknown name or stage, or a file that does not fit.
+
+    Any other module with this mapping is a teacher too: give it an `input` if its pixels are not DEFAULT's.
     """
-    if name not in TEACHERS:
-        raise ValueError(f"teacher: {name!r} is unknown; expected one of {', '.join(TEACHERS)}")
-    model = ResNet3D(num_classes=num_classes, **{**TEACHERS[name], **size})
-    return load_weights(model, checkpoint) if checkpoint else model
-
-
-def load_weights(model, checkpoint):
-    """Loads the safetensors file `checkpoint` into `model` and returns it; nothing is loaded in part.
-
-    Raises FileNotFoundError if there is no such file, ValueError naming the first keys that do not fit.
-    """
-    from safetensors.torch import load_file
-
-    if not Path(checkpoint).is_file():
-        raise FileNotFoundError(f"checkpoint: {checkpoint} does not exist")
-    found, wanted = load_file(checkpoint), model.state_dict()
-    missing = sorted(wanted.keys() - found.keys())
-    unexpected = sorted(found.keys() - wanted.keys())
-    misshaped = [
-        f"{k} {tuple(found[k].shape)}, expected {tuple(wanted[k].shape)}"
-        for k in sorted(wanted.keys() & found.keys())
-        if found[k].shape != wanted[k].shape
-    ]
-    for what, keys in (("missing", missing), ("unexpected", unexpected), ("mis-shaped", misshaped)):
-        if keys:
-            raise ValueError(f"checkpoint: {checkpoint} does not fit: {len(keys)} {what} keys, first {keys[0]}")
-    model.load_state_dict(found)
-    return model
-
-
-def to_input(clips, device=None):
-    """uint8 clips [B, 3, F, H, W] -> float32 in about [-2, 2], in the memory layout that suits 3D convolutions.
-
-    Kinetics' mean and standard deviation, as torchvision's video networks take them.
-    """
-    x = clips.to(device, memory_format=torch.channels_last_3d, non_blocking=True).float()
-    mean = torch.tensor([0.43216, 0.394666, 0.37645], device=x.device).view(3, 1, 1, 1) * 255
-    std = torch.tensor([0.22803, 0.22145, 0.216989], device=x.device).view(3, 1, 1, 1) * 255
-    return (x - mean) / std
+    if name not in TEACHER_NAMES:
+        raise ValueError(f"teacher: {name!r} is unknown; expected one of {', '.join(TEACHER_NAMES)}")
+    weights = read_checkpoint(checkpoint) if checkpoint else None
+    if name in TEACHERS:
+        if weights:
+            size.setdefault("shortcut", "B" if any("downsample" in key for key in weights) else "A")
+        network = ResNet3D(num_classes=num_classes, **{**TEACHERS[name], **size})
+        network.input = HARA
+    elif size:
+        raise ValueError(f"{', '.join(size)}: torchvision's {name} has one size; expected none of these")
+    else:
+        network = _torchvision_teacher(name, num_classes)
+    if weights:
+        load_weights(network, weights, checkpoint, new_head)
+    if freeze_to:
+        freeze(network, freeze_to)
+    return network.to(memory_format=network.input.layout)

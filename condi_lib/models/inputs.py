@@ -1,0 +1,57 @@
+"""What a network wants to see, and uint8 clips made into that."""
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Input:
+    """A network's input: (pixel - mean) / std for pixels 0 to 255 in RGB; usual clip of frames x size x size pixels.
+
+    layout: the memory format of weights and clips in which the network is fastest (benchmarks/networks.py measures it).
+    """
+
+    mean: tuple
+    std: tuple
+    frames: int
+    size: int
+    layout: torch.memory_format = torch.contiguous_format
+
+
+def of_unit_range(mean, std, *args):
+    """An Input from mean and std of pixels in [0, 1], as torchvision gives them."""
+    return Input(tuple(255 * m for m in mean), tuple(255 * s for s in std), *args)
+
+
+# Of a module that does not say: Kinetics' mean and standard deviation, as torchvision's 3D ResNets take them
+DEFAULT = of_unit_range((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989), 16, 112)
+
+
+def input_of(network):
+    """The network's `input`, where it has one, else DEFAULT."""
+    return getattr(network, "input", DEFAULT)
+
+
+def to_input(clips, network):
+    """uint8 clips [B, 3, F, H, W] -> float32, normalised and laid out for `network`, on its device."""
+    wants = input_of(network)
+    x = clips.to(next(network.parameters()).device, memory_format=wants.layout, non_blocking=True).float()
+    mean, std = (torch.tensor(v, device=x.device).view(3, 1, 1, 1) for v in (wants.mean, wants.std))
+    return (x - mean) / std
+
+
+def check_input(network, frames, size):
+    """Raises ValueError where the network cannot take clips of frames x size x size pixels; it runs one to see."""
+    training = network.training
+    try:
+        with torch.inference_mode():
+            network.eval()(to_input(torch.zeros(1, 3, frames, size, size, dtype=torch.uint8), network))
+    except (RuntimeError, ValueError, AssertionError) as e:
+        wants = input_of(network)
+        raise ValueError(
+            f"frames, size: the network cannot take clips of {frames} x {size} x {size}; its usual input is "
+            f"{wants.frames} x {wants.size} x {wants.size} ({str(e).splitlines()[0]})"
+        ) from e
+    finally:
+        network.train(training)
