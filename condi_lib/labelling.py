@@ -1,5 +1,7 @@
 """Networks over the clips of many videos: the teacher's clip table, the student's score table."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import torch
@@ -8,7 +10,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from condi_lib.data import VideoDataset, VideoError
-from condi_lib.models import to_input
+from condi_lib.models import fold_batch_norms, to_input
 
 
 def run_over_videos(network, videos, frames, size, batch_size=256, workers=0, desc="clips"):
@@ -17,7 +19,7 @@ def run_over_videos(network, videos, frames, size, batch_size=256, workers=0, de
     Outputs are float32 arrays [N, ...] on the CPU (a tuple of them where the network gives a tuple), or a VideoError
     where the video cannot be read. Clips of consecutive videos share batches.
     """
-    network = Accelerator().prepare(network).eval()
+    network = Accelerator().prepare(fold_batch_norms(copy.deepcopy(network)))
     loader = DataLoader(VideoDataset(videos, frames, size), batch_size=None, num_workers=workers)
     waiting, held = [], 0
 

@@ -1,5 +1,5 @@
 from condi_lib.models.checkpoints import freeze, load_weights, read_checkpoint
-from condi_lib.models.inputs import Input, check_input, to_input
+from condi_lib.models.inputs import Input, check_input, fold_batch_norms, to_input
 from condi_lib.models.student import WIDTHS, build_student, drop_class_head
 from condi_lib.models.teacher import TEACHER_NAMES, TEACHERS, build_teacher
 
@@ -12,6 +12,7 @@ __all__ = [
     "build_teacher",
     "check_input",
     "drop_class_head",
+    "fold_batch_norms",
     "freeze",
     "load_weights",
     "read_checkpoint",

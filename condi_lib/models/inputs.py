@@ -1,22 +1,23 @@
 """What a network wants to see, and uint8 clips made into that."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+LAYOUT = torch.channels_last_3d  # the faster one for every network here: benchmarks/networks.py
 
 
 @dataclass(frozen=True)
 class Input:
-    """A network's input: (pixel - mean) / std for pixels 0 to 255 in RGB; usual clip of frames x size x size pixels.
-
-    layout: the memory format of weights and clips in which the network is fastest (benchmarks/networks.py measures it).
-    """
+    """A network's input: (pixel - mean) / std for pixels 0 to 255 in RGB; usual clip of frames x size x size pixels."""
 
     mean: tuple
     std: tuple
     frames: int
     size: int
-    layout: torch.memory_format = torch.contiguous_format
 
 
 def of_unit_range(mean, std, *args):
@@ -36,7 +37,7 @@ def input_of(network):
 def to_input(clips, network):
     """uint8 clips [B, 3, F, H, W] -> float32, normalised and laid out for `network`, on its device."""
     wants = input_of(network)
-    x = clips.to(next(network.parameters()).device, memory_format=wants.layout, non_blocking=True).float()
+    x = clips.to(next(network.parameters()).device, memory_format=LAYOUT, non_blocking=True).float()
     mean, std = (torch.tensor(v, device=x.device).view(3, 1, 1, 1) for v in (wants.mean, wants.std))
     return (x - mean) / std
 
@@ -55,3 +56,20 @@ def check_input(network, frames, size):
         ) from e
     finally:
         network.train(training)
+
+
+def fold_batch_norms(network):
+    """Folds batch norms into the 3D convolutions before them, in place, for faster inference; returns the network.
+
+    Inside nn.Sequential, and inside modules that say with `runs_in_order` that each batch norm follows the convolution
+    registered before it.
+    """
+    network.eval()
+    for module in network.modules():
+        if not isinstance(module, nn.Sequential) and not getattr(module, "runs_in_order", False):
+            continue
+        for (name, conv), (norm_name, norm) in pairwise(list(module.named_children())):
+            if isinstance(conv, nn.Conv3d) and isinstance(norm, nn.BatchNorm3d):
+                setattr(module, name, fuse_conv_bn_eval(conv, norm))
+                setattr(module, norm_name, nn.Identity())
+    return network

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from condi_lib.models.checkpoints import load_weights, read_checkpoint
+from condi_lib.models.inputs import LAYOUT
 from condi_lib.models.teacher import HARA
 
 # width: output channels of stages 2 to 4 and of the last convolution; the stem always has 24
@@ -94,7 +95,7 @@ def build_student(width, num_classes, checkpoint=None, new_head=True, repeats=RE
     network.input = HARA
     if checkpoint:
         load_weights(network, read_checkpoint(checkpoint), checkpoint, new_head)
-    return network.to(memory_format=network.input.layout)
+    return network.to(memory_format=LAYOUT)
 
 
 class _NoClasses(nn.Module):

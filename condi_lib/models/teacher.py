@@ -6,13 +6,12 @@ Source: Hara, Kataoka, Satoh, "Can Spatiotemporal 3D CNNs Retrace the History of
 
 import re
 
-import torch
 from torch import nn
 from torch.nn import functional as F
 from torchvision import models
 
 from condi_lib.models.checkpoints import freeze, load_weights, read_checkpoint
-from condi_lib.models.inputs import Input, of_unit_range
+from condi_lib.models.inputs import LAYOUT, Input, of_unit_range
 
 # name: what ResNet3D takes; the last is for small machines
 TEACHERS = {
@@ -33,6 +32,8 @@ TEACHER_NAMES = (*TEACHERS, *models.list_models(models.video))
 class BasicBlock(nn.Module):
     """Two 3x3x3 convolutions and a shortcut."""
 
+    runs_in_order = True
+
     def __init__(self, c_in, c_mid, c_out, stride, shortcut, groups):
         super().__init__()
         self.conv1 = nn.Conv3d(c_in, c_mid, 3, stride, 1, bias=False)
@@ -49,6 +50,8 @@ class BasicBlock(nn.Module):
 
 class Bottleneck(nn.Module):
     """1x1x1, (grouped) 3x3x3 and 1x1x1 convolutions and a shortcut; with groups it is ResNeXt's block."""
+
+    runs_in_order = True
 
     def __init__(self, c_in, c_mid, c_out, stride, shortcut, groups):
         super().__init__()
@@ -91,6 +94,8 @@ class ResNet3D(nn.Module):
     (1x1x1 convolution).
     """
 
+    runs_in_order = True
+
     def __init__(self, blocks, kind, num_classes, width=1.0, cardinality=32, shortcut="B"):
         super().__init__()
         block, expansion, first = _KINDS[kind]
@@ -127,7 +132,7 @@ class ResNet3D(nn.Module):
 
 
 # Pixels as Hara et al.'s public code takes them (mean of ActivityNet, not scaled), which Kopuklu et al. keep
-HARA = Input((114.7748, 107.7354, 99.475), (1.0, 1.0, 1.0), 16, 112, torch.channels_last_3d)
+HARA = Input((114.7748, 107.7354, 99.475), (1.0, 1.0, 1.0), 16, 112)
 
 
 def _torchvision_teacher(name, num_classes):
@@ -147,8 +152,7 @@ def build_teacher(name, num_classes, checkpoint=None, new_head=True, freeze_to=N
     name: one of TEACHERS, or torchvision's name of a video network. checkpoint: a file for read_checkpoint; where it
     has another number of classes a new head stays untrained, with a warning (an error without new_head). freeze_to: the
     last stage not to train (see freeze). size: overrides what TEACHERS has for a 3D ResNet (blocks, width, cardinality,
-    shortcut); the shortcut type is told by the checkpoint's keys. `network.input` says which pixels, clip and layout it
-    wants.
+    shortcut); the shortcut type is told by the checkpoint's keys. `network.input` says which pixels and clip it wants.
     Raises ValueError for an unknown name or stage, or a file that does not fit.
 
     Any other module with this mapping is a teacher too: give it an `input` if its pixels are not DEFAULT's.
@@ -169,4 +173,4 @@ def build_teacher(name, num_classes, checkpoint=None, new_head=True, freeze_to=N
         load_weights(network, weights, checkpoint, new_head)
     if freeze_to:
         freeze(network, freeze_to)
-    return network.to(memory_format=network.input.layout)
+    return network.to(memory_format=LAYOUT)
