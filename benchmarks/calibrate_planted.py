@@ -18,21 +18,22 @@ import torch
 import yaml
 
 from condi_lib import evaluation, figures, labelling, runs, sampler, training
-from condi_lib.data import ClipDataset, find_teacher_videos, find_videos, planted, probe_videos, recolour
+from condi_lib.data import ClipDataset, find_teacher_videos, find_videos, planted, probe_videos
+from condi_lib.data.video import recolour
 from condi_lib.models import build_teacher
 
 
 def run(world, teacher, epochs, batch_size, lr=3e-3):
     with tempfile.TemporaryDirectory() as folder:
         root = planted.write(Path(folder) / "planted", world)
-        trimmed = find_teacher_videos("planted", root)
+        videos = probe_videos(find_videos("planted", root))
+        trimmed = find_teacher_videos("planted", root, videos)
         table = trimmed[trimmed.split == "train"].assign(clip=0)
         shape = (world.clip_frames, world.size)
         dataset = ClipDataset(trimmed, table, training.columns(table, "label"), *shape, recolour)
         torch.manual_seed(0)
         network = build_teacher(teacher, len(world.classes))
         training.fit(network, dataset, training.classifier_batch_loss, epochs, lr, batch_size, seed=0)
-        videos = probe_videos(find_videos("planted", root))
         clips, _ = labelling.label_clips(network, videos[videos.split == "test"], *shape)
     arrays = sampler.clip_arrays(clips)
     ks = list(figures.THESIS_ORACLE)

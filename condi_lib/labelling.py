@@ -9,39 +9,41 @@ from accelerate import Accelerator
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from condi_lib.data import VideoDataset, VideoError
+from condi_lib.data import VideoDataset, VideoError, check_bad_share
 from condi_lib.models import fold_batch_norms, to_input
 
 
 def run_over_videos(network, videos, frames, size, batch_size=256, workers=0, desc="clips"):
-    """Yields (row of the video table, outputs of the network for its N clips) for each video, in the table's order.
+    """Yields (row of the video table, outputs of the network for its N clips, report) for each video, in table order.
 
     Outputs are float32 arrays [N, ...] on the CPU (a tuple of them where the network gives a tuple), or a VideoError
-    where the video cannot be read. Clips of consecutive videos share batches.
+    where the video cannot be read; report is iter_frames'. Clips of consecutive videos share batches; `workers`
+    processes decode ahead of the network.
     """
     network = Accelerator().prepare(fold_batch_norms(copy.deepcopy(network)))
-    loader = DataLoader(VideoDataset(videos, frames, size), batch_size=None, num_workers=workers)
+    loader = DataLoader(VideoDataset(videos.path, frames, size), batch_size=None, num_workers=workers)
+    rows = videos.itertuples(index=False)
     waiting, held = [], 0
 
     def flush():
-        read = [clips for _, clips in waiting if not isinstance(clips, VideoError)]
+        read = [clips for _, clips, _ in waiting if not isinstance(clips, VideoError)]
         if read:
             with torch.inference_mode():
                 outputs = network(to_input(torch.cat(read), network))
             single = isinstance(outputs, torch.Tensor)
             arrays = [x.float().cpu().numpy() for x in ([outputs] if single else outputs)]
         start = 0
-        for row, clips in waiting:
+        for row, clips, report in waiting:
             if isinstance(clips, VideoError):
-                yield row, clips
+                yield row, clips, report
                 continue
             part = [a[start : start + len(clips)] for a in arrays]
             start += len(clips)
-            yield row, part[0] if single else tuple(part)
+            yield row, part[0] if single else tuple(part), report
         waiting.clear()
 
-    for row, clips in tqdm(loader, desc=desc, unit="video"):
-        waiting.append((row, clips))
+    for row, (clips, report) in zip(rows, tqdm(loader, desc=desc, unit="video"), strict=True):
+        waiting.append((row, clips, report))
         held += 0 if isinstance(clips, VideoError) else len(clips)
         if held >= batch_size:
             yield from flush()
@@ -55,16 +57,21 @@ def _check_labels(videos, classes):
         raise ValueError(f"label: {bad.video.iloc[0]} has {bad.label.iloc[0]}, expected 0 to {classes - 1}")
 
 
-def label_clips(teacher, videos, frames, size, **options):
-    """The clip table: a row a clip of every readable video; and the videos that could not be read, {video: reason}.
+def label_clips(teacher, videos, frames, size, max_bad_share=0.05, **options):
+    """(clip table, video table): a row a clip of every readable video; and what became of each video.
 
-    Columns: video, clip, start_frame, n_real_frames (frames that are not padding), split, label, teacher_logits
-    (float32 [C]), correct (z of Eq. 3.1).
+    Clip table: video, clip, start_frame, n_real_frames (frames that are not padding), split, label, teacher_logits
+    (float32 [C]), correct (z of Eq. 3.1). In the video table n_frames is now what was decoded, ok is False for a video
+    without a frame, and error says why, or where a video that is used broke off. Raises VideoError where more than
+    max_bad_share of the videos cannot be read, ValueError for a label outside the teacher's classes.
     """
-    tables, bad = [], {}
-    for row, logits in run_over_videos(teacher, videos, frames, size, desc="labelling", **options):
+    tables, n_frames, errors, bad = [], [], [], {}
+    for row, logits, report in run_over_videos(teacher, videos, frames, size, desc="labelling", **options):
+        n_frames.append(report["n_frames"])
+        errors.append(report["fault"])
         if isinstance(logits, VideoError):
-            bad[row.video] = str(logits)
+            errors[-1] = bad[row.video] = str(logits)
+            check_bad_share(bad.values(), len(videos), max_bad_share)
             continue
         if not tables:
             _check_labels(videos, logits.shape[1])
@@ -75,7 +82,7 @@ def label_clips(teacher, videos, frames, size, **options):
                     "video": row.video,
                     "clip": np.arange(len(logits)),
                     "start_frame": start,
-                    "n_real_frames": np.clip(row.n_frames - start, 1, frames),
+                    "n_real_frames": np.minimum(report["n_frames"] - start, frames),
                     "split": row.split,
                     "label": row.label,
                     "teacher_logits": list(logits),
@@ -84,8 +91,9 @@ def label_clips(teacher, videos, frames, size, **options):
             )
         )
     if not tables:
-        raise ValueError(f"videos: none of {len(videos)} could be read; first: {next(iter(bad.values()), 'no video')}")
-    return pd.concat(tables, ignore_index=True), bad
+        raise VideoError(f"videos: none of {len(videos)} could be read; first: {next(iter(bad.values()), 'no video')}")
+    ok = ~videos.video.isin(bad)
+    return pd.concat(tables, ignore_index=True), videos.assign(n_frames=n_frames, ok=ok, error=errors)
 
 
 def softmax(logits):
@@ -108,12 +116,12 @@ def score_clips(student, loss, videos, frames, size, **options):
     """The score table of a student trained with `loss`: video, clip, score, confidence, student_logits.
 
     score: higher is better; minus predictive entropy for st_ent, z~ (or c of st_conf) for the others. confidence is
-    null where the loss has none.
+    null where the loss has none. Raises VideoError for a video that cannot be read.
     """
     tables = []
-    for row, outputs in run_over_videos(student, videos, frames, size, desc="scoring", **options):
+    for row, outputs, _ in run_over_videos(student, videos, frames, size, desc="scoring", **options):
         if isinstance(outputs, VideoError):
-            continue  # counted at labelling
+            raise VideoError(f"{row.video} could be read when it was labelled, and cannot now: {outputs}")
         logits, confidence_logit = outputs
         confidence = 1 / (1 + np.exp(-confidence_logit.astype(np.float64)))
         has_confidence = loss != "st_ent"

@@ -20,22 +20,31 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from condi_lib.data import DATASETS
+from condi_lib.data import AUGMENTATIONS, DATASETS
 from condi_lib.models import TEACHER_NAMES, WIDTHS
 from condi_lib.training import LOSSES
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = 1
 PACKAGES = ("torchvision", "av", "numpy", "pandas", "scikit-learn", "condi")
-CHOICES = {"dataset": DATASETS, "teacher": TEACHER_NAMES, "loss": LOSSES, "student_width": tuple(WIDTHS)}
+CHOICES = {
+    "dataset": DATASETS,
+    "augment": tuple(AUGMENTATIONS),
+    "teacher": TEACHER_NAMES,
+    "loss": LOSSES,
+    "student_width": tuple(WIDTHS),
+}
 AT_LEAST = {
     **dict.fromkeys(("ks", "division_ks", "division_k", "student_repeats", "frames"), 1),
     **dict.fromkeys(("epochs", "batch_size", "n_timed"), 1),
     **dict.fromkeys(("teacher_epochs", "student_epochs"), 0),
     **dict.fromkeys(("seed", "seeds", "planted_seed", "division_k_student", "conf_weight", "pos_weight"), 0),
+    **dict.fromkeys(("workers", "split_seed"), 0),
+    "fold": 1,
     "size": 16,
 }
 ABOVE_0 = ("lr", "teacher_lr", "tau", "budget")
+SHARES = ("max_bad_share", "val_share")
 
 
 class ParameterError(ValueError):
@@ -82,6 +91,8 @@ def check_parameters(notebook, scope):
                 )
             if name in AT_LEAST and item < AT_LEAST[name]:
                 raise ParameterError(f"{name}: found {item}, expected {AT_LEAST[name]} or more")
+            if name in SHARES and not 0 <= item <= 1:
+                raise ParameterError(f"{name}: found {item}, expected a share in [0, 1]")
             if name in ABOVE_0 and item <= 0:
                 raise ParameterError(f"{name}: found {item}, expected a number above 0")
     return values

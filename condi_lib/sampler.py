@@ -3,15 +3,17 @@
 Tables become padded arrays [videos, clips] with a mask (True where a clip is real); padding never gets chosen.
 """
 
+import copy
 import time
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from condi_lib import flops
 from condi_lib.data import read_clips
 from condi_lib.labelling import predictive_entropy, softmax
-from condi_lib.models import to_input
+from condi_lib.models import fold_batch_norms, to_input
 
 
 @dataclass(frozen=True)
@@ -140,41 +142,77 @@ def teacher_max(arrays):
 REFERENCES = {"oracle": oracle, "random": random, "equidistant": equidistant, "teacher_max": teacher_max}
 
 
-def predict_video(path, teacher, student, k, k_student=0, frames=16, size=112):
-    """Classifies one video file: decode once, score all clips with the student, run the teacher on the chosen ones.
+class Predictor:
+    """Classifies video files with a teacher and, where given, a student that chooses the clips.
 
-    Without a student (None) the teacher sees all clips: dense. Returns a dict: top5 ([class, probability], best first),
-    confidence (float [N], or None), chosen_by_student and chosen_by_teacher (bool [N]), seconds (of
-    "decode", "student", "teacher"). The networks run where they lie. Raises VideoError for a file that cannot be read,
-    ValueError for k < 1 or k_student outside 0..k.
+    teacher, student: networks as build_teacher and build_student give them; they run where they lie, with batch norms
+    folded (in copies). class_names: list of C names, else classes are numbers. Without a student the teacher sees all
+    clips: dense.
     """
-    check_k(k)
-    device = next(teacher.parameters()).device
-    clock = _Clock(device)
-    clips = read_clips(path, frames, size)
-    clock.lap("decode")
-    confidence, probs = None, []
-    by_student, by_teacher = np.zeros(len(clips), bool), np.ones(len(clips), bool)
-    with torch.inference_mode():
-        if student is not None:
-            logits, confidence = (x.cpu().numpy() for x in student(to_input(clips, student)))
-            entropy, mask = predictive_entropy(logits), np.ones((1, len(clips)), bool)
-            (by_student,), (by_teacher,) = divide(confidence[None], entropy[None], k, k_student, mask)
-            confidence = 1 / (1 + np.exp(-confidence))
-            probs.append(softmax(logits[by_student]))
+
+    def __init__(self, teacher, student=None, frames=16, size=112, class_names=None, batch_size=64):
+        self.device = next(teacher.parameters()).device
+        self.frames, self.size, self.class_names, self.batch_size = frames, size, class_names, batch_size
+        self.networks, self.multiply_adds = {}, {}
+        for name, network in (("teacher", teacher), ("student", student)):
+            if network is not None:
+                self.multiply_adds[name] = flops.count(network, frames, size)[0]
+                self.networks[name] = fold_batch_norms(copy.deepcopy(network))
+
+    def _run(self, name, clips):
+        """Outputs of a network for uint8 clips [M, 3, F, H, W], in batches: numpy arrays [M, ...], one or a tuple."""
+        network = self.networks[name]
+        with torch.inference_mode():
+            outputs = [network(to_input(part, network)) for part in clips.split(self.batch_size)]
+        if name == "teacher":
+            return torch.cat(outputs).float().cpu().numpy()
+        return [torch.cat(part).float().cpu().numpy() for part in zip(*outputs, strict=True)]
+
+    def __call__(self, path, k=None, k_student=0, mode="nested"):
+        """One video file: decoded once, scored by the student, its k best clips classified (all for k = None).
+
+        Returns a dict: top5 ([class, probability], best first), confidence (z~, float [N], or None), by_student and
+        by_teacher (bool [N]: who classified which clip), multiply_adds ({network: int}), seconds ({"decode",
+        "student", "teacher": float}), n_frames and fault (see iter_frames). Raises VideoError for a file that cannot
+        be read; ValueError for k < 1, k_student outside 0..k, or either without a student.
+        """
+        student = "student" in self.networks
+        if not student and (k is not None or k_student):
+            raise ValueError(f"k, k_student: found {k}, {k_student}; without a student all clips go to the teacher")
+        clock, report = _Clock(self.device), {}
+        clips = read_clips(path, self.frames, self.size, report=report)
+        n = len(clips)
+        clock.lap("decode")
+        confidence, probs = None, []
+        by_student, by_teacher = np.zeros(n, bool), np.ones(n, bool)
+        if student:
+            logits, confidence_logit = self._run("student", clips)
+            if k_student and not logits.shape[1]:
+                raise ValueError(f"k_student: found {k_student}, but the student has no classification head")
+            entropy, mask = predictive_entropy(logits), np.ones((1, n), bool)
+            divided = divide(confidence_logit[None], entropy[None], n if k is None else k, k_student, mask, mode)
+            by_student, by_teacher = (chosen[0] for chosen in divided)
+            confidence = 1 / (1 + np.exp(-confidence_logit))
+            probs.append(softmax(logits[by_student]) if k_student else np.empty((0, 0)))
         clock.lap("student")
         if by_teacher.any():
-            probs.append(softmax(teacher(to_input(clips[torch.from_numpy(by_teacher)], teacher)).cpu().numpy()))
+            probs.append(softmax(self._run("teacher", clips[torch.from_numpy(by_teacher)])))
         clock.lap("teacher")
-    mean = np.concatenate(probs).mean(0)
-    best = np.argsort(-mean, kind="stable")[:5]
-    return {
-        "top5": [[int(c), float(mean[c])] for c in best],
-        "confidence": confidence,
-        "chosen_by_student": by_student,
-        "chosen_by_teacher": by_teacher,
-        "seconds": clock.seconds,
-    }
+        mean = np.concatenate([p for p in probs if len(p)]).mean(0)
+        best = np.argsort(-mean, kind="stable")[:5]
+        names = self.class_names or range(len(mean))
+        return {
+            "top5": [[names[c], float(mean[c])] for c in best],
+            "confidence": confidence,
+            "by_student": by_student,
+            "by_teacher": by_teacher,
+            "multiply_adds": {
+                "student": n * self.multiply_adds.get("student", 0),
+                "teacher": int(by_teacher.sum()) * self.multiply_adds["teacher"],
+            },
+            "seconds": clock.seconds,
+            **report,
+        }
 
 
 class _Clock:

@@ -51,22 +51,37 @@ class EpochSampler(Sampler):
         return iter(order.tolist())
 
 
-def fit(network, dataset, batch_loss, epochs, lr, batch_size, seed, weight_decay=0.01, balance=None, desc="training"):
-    """Trains `network` in place on `dataset` (a ClipDataset) and returns the history, a row an epoch.
+def fit(
+    network,
+    dataset,
+    batch_loss,
+    epochs,
+    lr,
+    batch_size,
+    seed,
+    weight_decay=0.01,
+    balance="",
+    workers=0,
+    desc="training",
+):
+    """Trains `network` in place on `dataset` (a ClipDataset) and returns the history, a row an epoch (none for 0).
 
     batch_loss(outputs, batch) -> (scalar loss, {name: value} to record as epoch means). AdamW under a one-cycle
-    schedule with peak `lr`; balance: see EpochSampler. Accelerate places it on the GPU where there is one. Raises
-    FloatingPointError naming the step where the loss is not finite.
+    schedule with peak `lr`; balance: name of the data set's bool column whose larger class is downsampled each epoch;
+    workers: processes that decode ahead. Accelerate places it on the GPU where there is one. Clips that cannot be read
+    are left out, and named in dataset.bad. Raises FloatingPointError naming the step where the loss is not finite.
     """
+    if not epochs:
+        return pd.DataFrame(columns=["epoch", "loss", "accuracy"], dtype=float)
     keep_freed_memory()
     set_seed(seed)
     accelerator = Accelerator()
-    order = EpochSampler(len(dataset), seed, balance)
-    loader = DataLoader(dataset, batch_size, sampler=order, collate_fn=lambda batch: batch)
+    order = EpochSampler(len(dataset), seed, dataset.columns[balance] if balance else None)
+    loader = DataLoader(dataset, batch_size, sampler=order, collate_fn=_as_it_is, num_workers=workers)
     trained = [p for p in network.parameters() if p.requires_grad]
     frozen = [m for m in network.modules() if _is_frozen(m)]
     optimiser = torch.optim.AdamW(trained, lr, weight_decay=weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, epochs * len(loader), pct_start=0.2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, max(10, epochs * len(loader)), pct_start=0.2)
     model, optimiser, loader, schedule = accelerator.prepare(network, optimiser, loader, schedule)
     history = []
     progress = tqdm(total=epochs * len(loader), desc=desc, unit="step")
@@ -76,10 +91,15 @@ def fit(network, dataset, batch_loss, epochs, lr, batch_size, seed, weight_decay
         for module in frozen:
             module.eval()  # batch norm keeps its running statistics
         for batch in loader:
+            progress.update()
+            if bad := batch.pop("bad", None):
+                dataset.note_bad(bad)
+            if not len(batch["clips"]):
+                continue
             loss, record = batch_loss(model(to_input(batch["clips"], network)), batch)
             value = loss.item()
             if not np.isfinite(value):
-                raise FloatingPointError(f"{desc}: the loss is {value} at step {progress.n}; lower lr ({lr})")
+                raise FloatingPointError(f"{desc}: the loss is {value} at step {progress.n - 1}; lower lr ({lr})")
             accelerator.backward(loss)
             optimiser.step()
             schedule.step()
@@ -88,12 +108,15 @@ def fit(network, dataset, batch_loss, epochs, lr, batch_size, seed, weight_decay
             n += b
             for name, x in {"loss": value, **record}.items():
                 sums[name] = sums.get(name, 0.0) + b * float(x)
-            progress.update()
         history.append({"epoch": epoch + 1, **{name: s / n for name, s in sums.items()}})
         progress.set_postfix_str(f"loss {history[-1]['loss']:.3f}")
     progress.close()
     network.eval()
     return pd.DataFrame(history)
+
+
+def _as_it_is(batch):
+    return batch
 
 
 def _is_frozen(module):

@@ -8,7 +8,7 @@ from scipy.stats import beta
 
 from condi_lib.data import find_teacher_videos, find_videos, planted, read_clips
 from condi_lib.data.planted import SPLITS, World, draw_video
-from condi_lib.data.video import read_frames
+from condi_lib.data.video import iter_frames
 
 SMALL = World(seed=3, trimmed_train=6, trimmed_val=3, train=4, val=3, test=5)
 
@@ -69,7 +69,7 @@ def test_a_video_depends_on_seed_split_and_index_alone():
 def test_the_tree_is_read_back_as_a_data_set(root):
     videos = find_videos("planted", root)
     assert videos.groupby("split").size().to_dict() == {"test": 5, "train": 4, "val": 3}
-    teacher = find_teacher_videos("planted", root)
+    teacher = find_teacher_videos("planted", root, videos)
     assert teacher.groupby("split").size().to_dict() == {"train": 6, "val": 3}
     assert not set(videos.video) & set(teacher.video)
     groups = pd.concat([videos, teacher]).video.str.extract(r"_g(\d+)_")[0]
@@ -82,7 +82,7 @@ def test_the_truth_has_a_row_a_decoded_frame(root):
     videos = find_videos("planted", root)
     for video in videos.itertuples():
         rows = truth[truth.video == video.video]
-        assert len(read_frames(video.path, 32)) == len(rows)
+        assert len(list(iter_frames(video.path, 32))) == len(rows)
         assert list(rows.frame) == list(range(len(rows)))
         assert (rows.shown[rows.kind != "cutaway"] == video.label).all()
         assert (rows.shown[rows.kind == "cutaway"] != video.label).all()

@@ -1,15 +1,24 @@
 from condi_lib.data.datasets import DATASETS, find_teacher_videos, find_videos, probe_videos
-from condi_lib.data.video import ClipDataset, VideoDataset, VideoError, cut_clips, read_clips, recolour
+from condi_lib.data.video import (
+    AUGMENTATIONS,
+    ClipDataset,
+    VideoDataset,
+    VideoError,
+    check_bad_share,
+    iter_clips,
+    read_clips,
+)
 
 __all__ = [
+    "AUGMENTATIONS",
     "DATASETS",
     "ClipDataset",
     "VideoDataset",
     "VideoError",
-    "cut_clips",
+    "check_bad_share",
     "find_teacher_videos",
     "find_videos",
+    "iter_clips",
     "probe_videos",
     "read_clips",
-    "recolour",
 ]

@@ -1,82 +1,305 @@
-"""Layouts on disk -> the video table (one row a video)."""
+"""Layouts on disk, as published -> the video table (one row a video)."""
 
-import re
+import json
+import os
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from condi_lib.data.video import VideoError, probe
+from condi_lib.data.video import VideoError, check_bad_share, probe
 
-DATASETS = ("planted", "ucf101")
+SUFFIXES = (".avi", ".mp4", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts")
+SPLITS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validate", "validation"),
+    "test": ("test", "testing"),
+}
+_SPLIT_OF = {name: split for split, names in SPLITS.items() for name in names}
 
 
-def _ucf_like(root, fold):
-    """UCF-101's layout: classInd.txt (from 1), {train,val,test}list0<fold>.txt, <Class>/<video>."""
-    index = root / "classInd.txt"
-    if not index.is_file():
-        raise ValueError(f"root: {root} has no classInd.txt; expected UCF-101's layout with its split lists")
-    labels = {name: int(i) - 1 for i, name in (line.split() for line in index.read_text().splitlines() if line)}
+def files_below(root):
+    """Relative paths of the video files below `root`, sorted; a folder that links lead to twice is walked once."""
+    found, todo, seen = [], [""], set()
+    while todo:
+        folder = todo.pop()
+        where = os.stat(os.path.join(root, folder))
+        if (where.st_dev, where.st_ino) in seen:
+            continue
+        seen.add((where.st_dev, where.st_ino))
+        with os.scandir(os.path.join(root, folder)) as entries:
+            for entry in entries:
+                path = f"{folder}/{entry.name}" if folder else entry.name
+                try:
+                    is_folder = entry.is_dir()
+                except OSError:  # a link that leads to itself: listed, and found unreadable later
+                    is_folder = False
+                if is_folder:
+                    todo.append(path)
+                elif entry.name.lower().endswith(SUFFIXES):
+                    found.append(path)
+    return sorted(found)
+
+
+def _annotations(root, annotations, patterns, what):
+    """Annotation files that match: in `annotations` (a file or folder), or in `root` and the folders right below it."""
+    if annotations and Path(annotations).is_file():
+        return [Path(annotations)]
+    if annotations and not Path(annotations).is_dir():
+        raise ValueError(f"annotations: {annotations} does not exist; expected {what}")
+    places = [Path(annotations)] if annotations else [root, *sorted(p for p in root.iterdir() if p.is_dir())]
+    for place in places:
+        files = sorted(path for pattern in patterns for path in place.glob(pattern))
+        if files:
+            return files
+    where = f"annotations: {annotations}" if annotations else f"root: {root}"
+    raise ValueError(f"{where} has no {' or '.join(patterns)}; expected {what}")
+
+
+def _by_stem(files):
+    """{name without folder and suffix: path}; the first where several have it."""
+    return {os.path.splitext(path.rsplit("/", 1)[-1])[0]: path for path in reversed(files)}
+
+
+def _table(rows, classes):
+    """rows: (video, path or None if it is not on disk, class name, split)."""
+    videos = pd.DataFrame(rows, columns=["video", "path", "class_name", "split"]).drop_duplicates("video")
+    return videos, classes
+
+
+def _ucf101(root, files, fold, annotations):
+    """classInd.txt (from 1), {train,val,test}list0<fold>.txt; <Class>/<video>.
+
+    Folder and file name spell HandstandPushups differently, and copies on disk do too: letter case is ignored where
+    the exact path is not there.
+    """
+    what = "UCF-101's classInd.txt with its split lists"
+    index = _annotations(root, annotations, ["classInd.txt"], what)[0]
+    numbered = [line.split() for line in index.read_text().splitlines() if line.strip()]
+    classes = [name for _, name in sorted(numbered, key=lambda pair: int(pair[0]))]
+    names = {name.lower(): name for name in classes}
+    exact, folded = set(files), {path.lower(): path for path in files}
     rows = []
-    for split in ("train", "val", "test"):
-        names = root / f"{split}list{fold:02d}.txt"
-        for line in names.read_text().splitlines() if names.is_file() else []:
+    for split in SPLITS:
+        path = index.with_name(f"{split}list{fold:02d}.txt")
+        for line in path.read_text().splitlines() if path.is_file() else []:
             if line.strip():
                 path = line.split()[0]
-                name = path.split("/")[0]
-                rows.append((Path(path).stem, str(root / path), labels[name], name, split))
+                name = path.split("/")[0].lower()
+                if name not in names:
+                    raise ValueError(
+                        f"{index}: has no class {path.split('/')[0]}, which {split}list{fold:02d}.txt names"
+                    )
+                rows.append((Path(path).stem, path if path in exact else folded.get(path.lower()), names[name], split))
     if not rows:
-        raise ValueError(f"root: {root} has no trainlist{fold:02d}.txt or testlist{fold:02d}.txt that names a video")
-    return pd.DataFrame(rows, columns=["video", "path", "label", "class_name", "split"])
+        raise ValueError(f"fold: {index.parent} has no trainlist{fold:02d}.txt or testlist{fold:02d}.txt with videos")
+    return _table(rows, classes)
 
 
-def carve_val(videos, share=0.1, seed=0):
-    """Moves about `share` of each class's train groups (UCF-101: the same scene, `_g07_`) to split "val"."""
-    group = videos.video.map(lambda v: re.sub(r"_c\d+$", "", v))
+def _hmdb51(root, files, fold, annotations):
+    """<class>_test_split<fold>.txt, a line "<file> <0 unused, 1 train, 2 test>"; <class>/<file>."""
+    ending = f"_test_split{fold}.txt"
+    lists = _annotations(root, annotations, [f"*{ending}"], "HMDB-51's split files, fold 1, 2 or 3")
+    on_disk, rows = set(files), []
+    for path in lists:
+        name = path.name.removesuffix(ending)
+        for line in path.read_text().splitlines():
+            if line.strip():
+                file, use = line.strip().rsplit(None, 1)
+                if use in "12":
+                    file_path = f"{name}/{file}"
+                    found = file_path if file_path in on_disk else None
+                    rows.append((os.path.splitext(file)[0], found, name, "train" if use == "1" else "test"))
+    return _table(rows, sorted(path.name.removesuffix(ending) for path in lists))
+
+
+def _kinetics(root, files, fold, annotations):
+    """CSVs (label, youtube_id, time_start, time_end, split); <id>_<start>_<end> (6 digits) or <id>, in any folder."""
+    paths = _annotations(root, annotations, ["*.csv"], "Kinetics' CSV files")
+    wanted = ["label", "youtube_id", "time_start", "time_end", "split"]
+    tables = []
+    for path in paths:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if "label" not in table:  # a test list whose labels are held out
+            continue
+        lacking = [column for column in wanted if column not in table]
+        if lacking:
+            raise ValueError(f"{path}: has no column {lacking[0]}; expected {', '.join(wanted)}")
+        tables.append(table[wanted])
+    if not tables:
+        raise ValueError(f"annotations: {', '.join(map(str, paths))} hold no labels")
+    table = pd.concat(tables, ignore_index=True)
+    start, end = (table[name].astype(float).astype(int).map("{:06d}".format) for name in ("time_start", "time_end"))
+    video = table.youtube_id + "_" + start + "_" + end
+    stems = _by_stem(files)
+    path = video.map(stems).fillna(table.youtube_id.map(stems))
+    split = table.split.str.lower().map(_SPLIT_OF)
+    if split.isna().any():
+        raise ValueError(f"split: {table.split[split.isna()].iloc[0]!r} in {paths[0]}; expected {', '.join(_SPLIT_OF)}")
+    rows = {"video": video, "path": path.where(path.notna(), None), "class_name": table.label, "split": split}
+    return pd.DataFrame(rows).drop_duplicates("video"), sorted(table.label.unique())
+
+
+def _activitynet(root, files, fold, annotations):
+    """The official JSON; v_<id>.<suffix> in any folder. The label is the one with the longest annotated time."""
+    path = _annotations(root, annotations, ["*.json"], "ActivityNet's JSON")[0]
+    content = json.loads(path.read_text())
+    if "database" not in content:
+        raise ValueError(f'{path}: has no "database"; expected ActivityNet\'s JSON')
+    stems, rows, others = _by_stem(files), [], {}
+    for name, entry in content["database"].items():
+        seconds = {}
+        for part in entry["annotations"]:
+            start, end = part["segment"]
+            seconds[part["label"]] = seconds.get(part["label"], 0.0) + end - start
+        if seconds:  # the testing subset's annotations are held out
+            longest, *rest = sorted(seconds, key=lambda label: (-seconds[label], label))
+            video = f"v_{name}"
+            rows.append((video, stems.get(video, stems.get(name)), longest, _SPLIT_OF[entry["subset"].lower()]))
+            others[video] = "; ".join(rest)
+    labels = {part["label"] for entry in content["database"].values() for part in entry["annotations"]}
+    videos, classes = _table(rows, sorted(labels))
+    return videos.assign(other_labels=videos.video.map(others)), classes
+
+
+def _mit(root, files, fold, annotations):
+    """moments_categories.txt (class,number), trainingSet.csv and validationSet.csv (<class>/<file>,class,...)."""
+    index = _annotations(root, annotations, ["moments_categories.txt"], "Moments in Time's moments_categories.txt")[0]
+    numbered = [line.rsplit(",", 1) for line in index.read_text().splitlines() if line.strip()]
+    classes = [name for name, _ in sorted(numbered, key=lambda pair: int(pair[1]))]
+    on_disk, rows = set(files), []
+    for split, folder in (("train", "training"), ("val", "validation")):
+        path = index.with_name(f"{folder}Set.csv")
+        if not path.is_file():
+            raise ValueError(f"annotations: {path} does not exist; expected it beside {index.name}")
+        table = pd.read_csv(path, header=None, usecols=[0, 1], dtype=str, keep_default_na=False)
+        for file, name in table.itertuples(index=False):
+            found = next((f for f in (f"{folder}/{file}", file) if f in on_disk), None)
+            rows.append((os.path.splitext(file)[0], found, name, split))
+    return _table(rows, classes)
+
+
+def _folder(root, files, fold, annotations):
+    """<split>/<class>/<any file>, or <class>/<any file>: a fifth of each class then becomes the test split."""
+    parts = [path.split("/") for path in files]
+    splits = {p[0].lower() for p in parts}
+    if splits and splits <= _SPLIT_OF.keys():
+        rows = [(path, path, p[1], _SPLIT_OF[p[0].lower()]) for path, p in zip(files, parts, strict=True) if len(p) > 2]
+    else:
+        rows = [(path, path, p[0], "") for path, p in zip(files, parts, strict=True) if len(p) > 1]
+    if not rows:
+        raise ValueError(f"root: {root} has no video in <class>/ or <split>/<class>/; expected {', '.join(SUFFIXES)}")
+    return _table(rows, sorted({row[2] for row in rows}))
+
+
+LAYOUTS = {
+    "planted": _ucf101,
+    "ucf101": _ucf101,
+    "hmdb51": _hmdb51,
+    "kinetics": _kinetics,
+    "activitynet": _activitynet,
+    "mit": _mit,
+    "folder": _folder,
+}
+DATASETS = tuple(LAYOUTS)
+# What two clips of the same scene or source video share: the name up to here
+_SOURCE = {
+    "ucf101": r"_c\d+$",
+    "planted": r"_c\d+$",
+    "kinetics": r"_\d{6}_\d{6}$",
+    "mit": r"_\d+$",
+}
+
+
+def _sources(dataset, videos):
+    if dataset == "hmdb51":
+        return pd.Series(
+            [v.split(f"_{c}_")[0] for v, c in zip(videos.video, videos.class_name, strict=True)], videos.index
+        )
+    return videos.video.str.replace(_SOURCE[dataset], "", regex=True) if dataset in _SOURCE else videos.video
+
+
+def carve(videos, sources, from_split, to_split, share, seed):
+    """Moves about `share` of each class's sources (videos of one scene) from one split to another, at random, seeded.
+
+    A class with a single source stays where it is.
+    """
     rng = np.random.default_rng(seed)
-    val = []
-    for _, names in group[videos.split == "train"].groupby(videos.label):
+    moved = []
+    for _, names in sources[videos.split == from_split].groupby(videos.label):
         names = np.unique(names)
-        val += list(rng.choice(names, max(1, round(share * len(names))), replace=False))
-    return videos.assign(split=videos.split.mask((videos.split == "train") & group.isin(val), "val"))
+        if len(names) > 1:
+            moved += list(rng.choice(names, max(1, round(share * len(names))), replace=False))
+    return videos.assign(split=videos.split.mask((videos.split == from_split) & sources.isin(moved), to_split))
 
 
-def find_videos(dataset, root, fold=1, seed=0):
+def find_videos(dataset, root, fold=1, annotations="", val_share=0.1, seed=0):
     """The video table of a data set: video (unique), path, label (from 0), class_name, split (train, val, test).
 
-    A validation split is carved from train by group, seeded, where the data set has none. Raises ValueError for an
-    unknown data set, a root that does not exist or that has another layout.
+    fold: of UCF-101 and HMDB-51. annotations: the file or folder of the published lists, where they are not in `root`
+    or right below it. ActivityNet adds other_labels. Where the labels of the test split are held out (Kinetics,
+    ActivityNet, Moments in Time) the published validation split takes its place. Where no validation split is left,
+    one is carved from train: `val_share` of each class, seeded, with clips of one source video never on both sides.
+    Videos that the lists name and the disk lacks are in `.attrs["missing"]`. Raises ValueError for an unknown data set,
+    a root that does not exist or has another layout.
     """
-    if dataset not in DATASETS:
+    if dataset not in LAYOUTS:
         raise ValueError(f"dataset: {dataset!r} is unknown; expected one of {', '.join(DATASETS)}")
     root = Path(root)
     if not root.is_dir():
         raise ValueError(f"root: {root} does not exist; expected the folder of data set {dataset}")
-    videos = _ucf_like(root / "untrimmed" if dataset == "planted" else root, fold)
+    if dataset == "planted" and (root / "untrimmed").is_dir():
+        root = root / "untrimmed"
+    return _read_layout(dataset, root, fold, annotations, val_share, seed)
+
+
+def _read_layout(dataset, root, fold, annotations, val_share, seed):
+    listed, classes = LAYOUTS[dataset](root, files_below(root), fold, annotations)
+    there = listed.path.notna()
+    if not there.any():
+        raise ValueError(f"root: none of the {len(listed):,} listed videos is in {root}; first: {listed.video.iloc[0]}")
+    videos = listed[there].sort_values("video", ignore_index=True)
+    videos["path"] = f"{root}/" + videos.path
+    videos.insert(2, "label", pd.Categorical(videos.class_name, classes).codes.astype(int))
+    sources = _sources(dataset, videos)
+    if (videos.split == "").any():
+        videos = carve(videos.assign(split="train"), sources, "train", "test", 0.2, seed)
+    if not (videos.split == "test").any():
+        videos["split"] = videos.split.replace("val", "test")
     if not (videos.split == "val").any():
-        videos = carve_val(videos, seed=seed)
-    return videos.sort_values("video", ignore_index=True)
+        videos = carve(videos, sources, "train", "val", val_share, seed)
+    videos.attrs = {"missing": sorted(listed.video[~there])}
+    return videos
 
 
-def find_teacher_videos(dataset, root, fold=1, seed=0):
-    """The videos that the teacher learns from (splits train and val).
+def find_teacher_videos(dataset, root, videos):
+    """The videos that the teacher learns from (splits train and val), given the data set's video table.
 
     planted: a trimmed, clean split of its own. Elsewhere the data set's own train split, which the teacher then
     memorises: labels on that split say little (see notebook 03).
     """
-    planted = dataset == "planted"
-    videos = _ucf_like(Path(root) / "trimmed", fold) if planted else find_videos(dataset, root, fold, seed)
+    if dataset == "planted":
+        videos = probe_videos(_read_layout("planted", Path(root) / "trimmed", 1, "", 0.1, 0))
     return videos[videos.split != "test"].reset_index(drop=True)
 
 
-def probe_videos(videos):
-    """The video table with n_frames, fps, ok and error filled in from each file's header; a bad file is a row too."""
-    found = []
-    for path in tqdm(videos.path, desc="opening videos", unit="video"):
+def probe_videos(videos, max_bad_share=1.0):
+    """The video table with n_frames, fps, ok and error filled in from each file's header; a bad file is a row too.
+
+    Raises VideoError where more than max_bad_share of the videos cannot be opened.
+    """
+
+    def look(path):
         try:
-            found.append((*probe(path), True, ""))
+            return (*probe(path), True, "")
         except VideoError as e:
-            found.append((0, 0.0, False, str(e)))
+            return 0, 0.0, False, str(e)
+
+    jobs = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator", batch_size=32)
+    found = jobs(joblib.delayed(look)(path) for path in videos.path)
+    found = list(tqdm(found, total=len(videos), desc="opening videos", unit="video"))
     extra = pd.DataFrame(found, columns=["n_frames", "fps", "ok", "error"], index=videos.index)
+    check_bad_share(extra.error[~extra.ok], len(videos), max_bad_share)
     return pd.concat([videos, extra], axis=1)
