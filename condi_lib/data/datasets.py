@@ -252,10 +252,20 @@ def find_videos(dataset, root, fold=1, annotations="", val_share=0.1, seed=0):
         raise ValueError(f"root: {root} does not exist; expected the folder of data set {dataset}")
     if dataset == "planted" and (root / "untrimmed").is_dir():
         root = root / "untrimmed"
-    return _read_layout(dataset, root, fold, annotations, val_share, seed)
+    videos = _read_layout(dataset, root, fold, annotations)
+    sources, attrs = _sources(dataset, videos), videos.attrs
+    if (videos.split == "").any():
+        videos = carve(videos.assign(split="train"), sources, "train", "test", 0.2, seed)
+    if not (videos.split == "test").any():
+        videos = videos.assign(split=videos.split.replace("val", "test"))
+    if not (videos.split == "val").any():
+        videos = carve(videos, sources, "train", "val", val_share, seed)
+    videos.attrs = attrs
+    return videos
 
 
-def _read_layout(dataset, root, fold, annotations, val_share, seed):
+def _read_layout(dataset, root, fold=1, annotations=""):
+    """The listed videos that are on disk, with their published splits ("" where the layout has none)."""
     listed, classes = LAYOUTS[dataset](root, files_below(root), fold, annotations)
     there = listed.path.notna()
     if not there.any():
@@ -263,13 +273,6 @@ def _read_layout(dataset, root, fold, annotations, val_share, seed):
     videos = listed[there].sort_values("video", ignore_index=True)
     videos["path"] = f"{root}/" + videos.path
     videos.insert(2, "label", pd.Categorical(videos.class_name, classes).codes.astype(int))
-    sources = _sources(dataset, videos)
-    if (videos.split == "").any():
-        videos = carve(videos.assign(split="train"), sources, "train", "test", 0.2, seed)
-    if not (videos.split == "test").any():
-        videos["split"] = videos.split.replace("val", "test")
-    if not (videos.split == "val").any():
-        videos = carve(videos, sources, "train", "val", val_share, seed)
     videos.attrs = {"missing": sorted(listed.video[~there])}
     return videos
 
@@ -281,7 +284,7 @@ def find_teacher_videos(dataset, root, videos):
     memorises: labels on that split say little (see notebook 03).
     """
     if dataset == "planted":
-        videos = probe_videos(_read_layout("planted", Path(root) / "trimmed", 1, "", 0.1, 0))
+        videos = probe_videos(_read_layout("planted", Path(root) / "trimmed"))
     return videos[videos.split != "test"].reset_index(drop=True)
 
 
