@@ -74,6 +74,12 @@ def _scale(frame, size, scaler):
     return np.rot90(rgb, frame.rotation // 90 % 4) if frame.rotation else rgb
 
 
+def _to_clip(images, frames):
+    """Up to `frames` images uint8 [size, size, 3] -> uint8 [3, frames, size, size], padded by repeating the last."""
+    images = images + images[-1:] * (frames - len(images))
+    return torch.from_numpy(np.stack(images)).permute(3, 0, 1, 2).contiguous()
+
+
 def iter_clips(path, frames=16, size=112, drop_last=False, report=None):
     """Yields the clips of a video file one by one, in bounded memory: uint8 tensors [3, frames, size, size], RGB.
 
@@ -84,8 +90,7 @@ def iter_clips(path, frames=16, size=112, drop_last=False, report=None):
     first = True
     while clip := list(islice(decoded, frames)):
         if len(clip) == frames or first or not drop_last:
-            clip += clip[-1:] * (frames - len(clip))
-            yield torch.from_numpy(np.stack(clip)).permute(3, 0, 1, 2).contiguous()
+            yield _to_clip(clip, frames)
         first = False
 
 
@@ -102,8 +107,7 @@ def read_clip(path, index, frames=16, size=112):
     clip = list(islice(iter_frames(path, size, skip=index * frames), frames))
     if not clip:
         raise VideoError(f"{path}: has no clip {index} of {frames} frames")
-    clip += clip[-1:] * (frames - len(clip))
-    return torch.from_numpy(np.stack(clip)).permute(3, 0, 1, 2).contiguous()
+    return _to_clip(clip, frames)
 
 
 def probe(path):
