@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from av.video.reformatter import VideoReformatter
 from torch.utils.data import Dataset
-from torchvision.transforms import v2
 from tqdm import tqdm
 
 MAX_PIXELS = 2**26  # of a frame as coded; more (a damaged or hostile header) is refused
@@ -148,6 +147,8 @@ def crop(clips, flip=0.0):
 
     uint8 [B, 3, F, H, W] -> the same; all frames of a clip are changed in the same way.
     """
+    from torchvision.transforms import v2  # here: it takes 160 MB and a second, and only training crops
+
     size = clips.shape[-2:]
     change = v2.Compose([v2.RandomResizedCrop(size, scale=(0.5, 1.0), antialias=True), v2.RandomHorizontalFlip(flip)])
     return torch.stack([change(clip) for clip in clips])
