@@ -188,7 +188,7 @@ def detection(clips, tables, bootstraps=200):
         at_half = error_rates(correct, score, 0.5) if scores[seed].min() >= 0 else (np.nan, np.nan)
         at_threshold = error_rates(correct, score, thresholds[seed])
         auroc = roc_auc_score(correct, score)
-        return np.array([thresholds[seed], *at_threshold, *at_half, auroc, np.nanmean(within[seed][videos])])
+        return np.array([thresholds[seed], *at_threshold, *at_half, auroc, _mean_of_known(within[seed][videos])])
 
     n_seeds, n_videos = len(tables), len(test.labels)
     mean = np.mean([measures(s, np.arange(n_videos)) for s in range(n_seeds)], 0)
@@ -206,8 +206,11 @@ def detection(clips, tables, bootstraps=200):
 
 def mean_auroc_within(arrays, score):
     """Mean of auroc_within over the videos that have both right and wrong clips; nan where none has."""
-    within = auroc_within(arrays, score)
-    return float(np.nanmean(within)) if np.isfinite(within).any() else np.nan
+    return _mean_of_known(auroc_within(arrays, score))
+
+
+def _mean_of_known(values):
+    return float(np.nanmean(values)) if np.isfinite(values).any() else np.nan
 
 
 def score_histogram(correct, score, bins=20):
