@@ -3,16 +3,17 @@
 import sys
 
 sys.path.insert(0, workflow.basedir)
-from workflow.profile import FIGURES, check_profile, notebook_parameters
+from workflow.profile import ABLATION_FILES, FIGURE_FILES, check_profile, notebook_parameters
 
 check_profile(config)
 OUT, ALL = config["out"], workflow.cores
 RUN = OUT + "/{dataset}/{teacher}"
 SAMPLER = RUN + "/{loss}/seed{seed}"
 TRAINED = [f"{RUN}/{loss}/seed{seed}" for loss in config["losses"] for seed in config["seeds"]]
+VARIANTS = [f"{RUN}/condi_sr-{name}/seed{seed}" for name in config["ablations"] for seed in config["ablation_seeds"]]
 SHOWN = config["figures_out"] + "/{dataset}/{teacher}"
 
-# notebook: (folder of its outputs, outputs, inputs, threads). Samplers take one thread each: two side by side use two
+# notebook: (its folder, outputs there or as paths, inputs, threads). Samplers take one thread each: two side by side use two
 # cores better than one with two threads. Notebook 08 takes all threads, so that nothing else runs while it times.
 STEPS = {
     "01_dataset": (RUN, ["videos.parquet", "table_1_1.parquet"], [], ALL),
@@ -38,13 +39,13 @@ STEPS = {
     ),
     "06_sampling": (
         RUN,
-        ["accuracy_vs_k.parquet", "versus.parquet", "division.parquet"],
+        ["accuracy_vs_k.parquet", "comparisons.parquet", "groups.parquet", "settings.json", "division.parquet"],
         [RUN + "/clips.parquet", *(folder + "/scores.parquet" for folder in TRAINED)],
         1,
     ),
     "07_fpr_fnr": (
         RUN,
-        ["detection.parquet", "roc.parquet", "confidence.parquet"],
+        ["detection.parquet", "curves.parquet", "confidence.parquet", "example.parquet"],
         [RUN + "/clips.parquet", *(folder + "/scores.parquet" for folder in TRAINED)],
         1,
     ),
@@ -54,26 +55,43 @@ STEPS = {
         [
             RUN + "/accuracy_vs_k.parquet",
             RUN + "/division.parquet",
+            RUN + "/settings.json",
             RUN + "/teacher.safetensors",
             f"{RUN}/condi_sr/seed{config['seeds'][0]}/student.safetensors",
         ],
         ALL,
     ),
+    "12_ablations": (
+        RUN,
+        ["ablations.parquet", "inference.parquet", *(f"{SHOWN}/{file}" for file in ABLATION_FILES)],
+        [
+            RUN + "/clips.parquet",
+            RUN + "/student_start.safetensors",
+            *(folder + "/scores.parquet" for folder in TRAINED + VARIANTS),
+        ],
+        1,
+    ),
     "09_figures": (
         SHOWN,
-        FIGURES,
+        FIGURE_FILES,
         [f"{RUN}/{step}.ipynb" for step in ("01_dataset", "02_teacher", "03_teacher_labels", "04_oracle")]
         + [f"{RUN}/{step}.ipynb" for step in ("06_sampling", "07_fpr_fnr", "08_flops_and_time")],
         1,
     ),
 }
 
+
+
+def paths(folder, outputs):
+    return [name if "/" in name else f"{folder}/{name}" for name in outputs]
+
+
 EXECUTED = {step: (SAMPLER if spec[0] == SAMPLER else RUN) + f"/{step}.ipynb" for step, spec in STEPS.items()}
 
 # Each output by name, since Snakemake makes a missing file again only where somebody asks for it
 EVERYTHING = set(
     expand(
-        [f"{folder}/{name}" for folder, outputs, _, _ in STEPS.values() for name in outputs] + [*EXECUTED.values()],
+        [path for folder, outputs, _, _ in STEPS.values() for path in paths(folder, outputs)] + [*EXECUTED.values()],
         dataset=config["datasets"],
         teacher=config["teacher"],
         loss=config["losses"],
@@ -107,7 +125,7 @@ for step, (folder, outputs, inputs, n_threads) in STEPS.items():
             inputs,
             nb=f"notebooks/{step}.ipynb",
         output:
-            [f"{folder}/{name}" for name in outputs],
+            paths(folder, outputs),
             nb=executed,
         params:
             values=lambda wildcards, step=step: notebook_parameters(config, step, wildcards),

@@ -37,7 +37,7 @@ def run(world, teacher, epochs, batch_size, lr=3e-3):
         clips, _ = labelling.label_clips(network, videos[videos.split == "test"], *shape)
     arrays = sampler.clip_arrays(clips)
     ks = list(figures.THESIS_ORACLE)
-    right = evaluation.videos_right(arrays, sampler.oracle(arrays), ks).mean(1)
+    right = evaluation.outcomes(arrays, sampler.true_class_prob(arrays), ks).right.mean((1, 2))
     return {"dense": evaluation.dense_right(arrays).mean(), **dict(zip(ks, right, strict=True))}
 
 

@@ -6,22 +6,23 @@ import numpy as np
 import pandas as pd
 import torch
 from accelerate import Accelerator
+from scipy.special import entr
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from condi_lib.data import VideoDataset, VideoError, check_bad_share
-from condi_lib.models import fold_batch_norms, to_input
+from condi_lib.models import MonteCarloDropout, fold_batch_norms, to_input
 
 
-def run_over_videos(network, videos, frames, size, batch_size=256, workers=0, desc="clips"):
+def run_over_videos(network, videos, frames, size, batch_size=256, workers=0, decoded=None, desc="clips"):
     """Yields (row of the video table, outputs of the network for its N clips, report) for each video, in table order.
 
     Outputs are float32 arrays [N, ...] on the CPU (a tuple of them where the network gives a tuple), or a VideoError
     where the video cannot be read; report is iter_frames'. Clips of consecutive videos share batches; `workers`
-    processes decode ahead of the network.
+    processes decode ahead of the network; decoded: a folder for data.cached_clips.
     """
     network = Accelerator().prepare(fold_batch_norms(copy.deepcopy(network)))
-    loader = DataLoader(VideoDataset(videos.path, frames, size), batch_size=None, num_workers=workers)
+    loader = DataLoader(VideoDataset(videos.path, frames, size, decoded), batch_size=None, num_workers=workers)
     rows = videos.itertuples(index=False)
     waiting, held = [], 0
 
@@ -98,41 +99,65 @@ def label_clips(teacher, videos, frames, size, max_bad_share=0.05, **options):
 
 def softmax(logits):
     """float [..., C] -> float64 [..., C]."""
-    return np.exp(_log_softmax(logits))
+    return np.exp(log_softmax(logits))
 
 
-def _log_softmax(logits):
+def log_softmax(logits):
+    """float [..., C] -> float64 [..., C]."""
     logits = np.asarray(logits, np.float64)
     return logits - np.logaddexp.reduce(logits, -1, keepdims=True)
 
 
 def predictive_entropy(logits):
     """H of softmax(logits), in nats: float [..., C] -> float64 [...]."""
-    log_p = _log_softmax(logits)
+    log_p = log_softmax(logits)
     return -(np.exp(log_p) * log_p).sum(-1)
 
 
-def score_clips(student, loss, videos, frames, size, **options):
-    """The score table of a student trained with `loss`: video, clip, score, confidence, student_logits.
+def entropy(probs):
+    """H of probabilities, in nats: float [..., C] -> float64 [...]."""
+    return entr(np.asarray(probs, np.float64)).sum(-1)
 
-    score: higher is better; minus predictive entropy for st_ent, z~ (or c of st_conf) for the others. confidence is
-    null where the loss has none. Raises VideoError for a video that cannot be read.
+
+def clip_scores(loss, logits, confidence_logit):
+    """(score, confidence) of clips from the outputs of a student trained with `loss`: float64 [N] each.
+
+    score, higher is better: minus predictive entropy for st_ent, the confidence logit for sc_rank, z~ (c of st_conf)
+    for the others. confidence is that in [0, 1], nan for st_ent and sc_rank, which have none.
     """
+    nothing = np.full(len(confidence_logit), np.nan)
+    if loss == "st_ent":
+        return -predictive_entropy(logits), nothing
+    confidence_logit = confidence_logit.astype(np.float64)
+    if loss == "sc_rank":
+        return confidence_logit, nothing
+    confidence = 1 / (1 + np.exp(-confidence_logit))
+    return confidence, confidence
+
+
+def score_clips(student, loss, videos, frames, size, seed=0, **options):
+    """The score table of a student trained with `loss`: video, clip, score, confidence, student_logits, mc_entropy.
+
+    score, confidence: see clip_scores; mc_entropy: predictive entropy (nats) of Monte Carlo dropout, of draws that
+    `seed` decides. Raises VideoError for a video that cannot be read.
+    """
+    torch.manual_seed(seed)
     tables = []
-    for row, outputs, _ in run_over_videos(student, videos, frames, size, desc="scoring", **options):
+    network = MonteCarloDropout(student)
+    for row, outputs, _ in run_over_videos(network, videos, frames, size, desc="scoring", **options):
         if isinstance(outputs, VideoError):
             raise VideoError(f"{row.video} could be read when it was labelled, and cannot now: {outputs}")
-        logits, confidence_logit = outputs
-        confidence = 1 / (1 + np.exp(-confidence_logit.astype(np.float64)))
-        has_confidence = loss != "st_ent"
+        logits, confidence_logit, probs = outputs
+        score, confidence = clip_scores(loss, logits, confidence_logit)
         tables.append(
             pd.DataFrame(
                 {
                     "video": row.video,
                     "clip": np.arange(len(logits)),
-                    "score": (confidence if has_confidence else -predictive_entropy(logits)).astype(np.float32),
-                    "confidence": np.float32(confidence if has_confidence else np.full(len(logits), np.nan)),
+                    "score": score.astype(np.float32),
+                    "confidence": confidence.astype(np.float32),
                     "student_logits": list(logits),
+                    "mc_entropy": entropy(probs).astype(np.float32),
                 }
             )
         )

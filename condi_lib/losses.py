@@ -1,4 +1,4 @@
-"""The four losses of the study. Tensors only; each returns a scalar mean over the batch.
+"""The losses of the study. Tensors only; each returns a scalar mean over the batch.
 
 Shapes: class_logits and teacher_logits float [B, C], confidence_logit float [B], labels int64 [B] in 0..C-1,
 correct bool or float [B] (z: 1 where the teacher is right).
@@ -80,3 +80,15 @@ def condi_sr_loss(
     z = correct.to(confidence_logit.dtype)
     bce = F.binary_cross_entropy_with_logits(confidence_logit, z, pos_weight=z.new_tensor(pos_weight))
     return tau**2 * kl + conf_weight * bce
+
+
+def ranking_loss(score, saliency, video, margin=1.0):
+    """SCSampler's ranking loss (Korbar et al. 2019, arXiv 1904.04289) over the batch's pairs of clips of one video.
+
+    The mean of max(0, margin - (score_i - score_j)) over all pairs of which clip i has the higher saliency; 0 where the
+    batch has no such pair. score float [B], a logit; saliency float [B]: the teacher's probability of the true class;
+    video int64 [B].
+    """
+    pairs = (video[:, None] == video) & (saliency[:, None] > saliency)
+    hinge = (margin - (score[:, None] - score)).clamp_min(0)
+    return hinge[pairs].sum() / pairs.sum().clamp_min(1)

@@ -20,6 +20,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from condi_lib import catalogue
 from condi_lib.data import AUGMENTATIONS, DATASETS
 from condi_lib.models import TEACHER_NAMES, WIDTHS
 from condi_lib.training import LOSSES
@@ -33,13 +34,14 @@ CHOICES = {
     "teacher": TEACHER_NAMES,
     "loss": LOSSES,
     "student_width": tuple(WIDTHS),
+    "labels": ("clips", "in_sample", "out_of_fold"),
 }
 AT_LEAST = {
     **dict.fromkeys(("ks", "division_ks", "division_k", "student_repeats", "frames"), 1),
     **dict.fromkeys(("epochs", "batch_size", "n_timed"), 1),
     **dict.fromkeys(("teacher_epochs", "student_epochs"), 0),
-    **dict.fromkeys(("seed", "seeds", "planted_seed", "division_k_student", "conf_weight", "pos_weight"), 0),
-    **dict.fromkeys(("workers", "split_seed"), 0),
+    **dict.fromkeys(("seed", "seeds", "variant_seeds", "planted_seed", "division_k_student", "rank_weight"), 0),
+    **dict.fromkeys(("workers", "folds", "split_seed", "conf_weight", "pos_weight"), 0),
     "fold": 1,
     "size": 16,
 }
@@ -121,8 +123,8 @@ class Run:
     parameters: dict
     folder: Path  # <out>/<dataset>/<teacher>
 
-    def student_folder(self, loss, seed):
-        return self.folder / loss / f"seed{seed}"
+    def student_folder(self, loss, seed, variant=""):
+        return self.folder / (f"{loss}-{variant}" if variant else loss) / f"seed{seed}"
 
     def provenance(self):
         return {
@@ -169,6 +171,11 @@ class Run:
         table.attrs = {}
         return table
 
+    def read_json(self, path, step):
+        """What notebook `step` wrote with write_json, without its provenance. Raises MissingStep."""
+        found = json.loads(self.check(path, step).read_text())
+        return {name: value for name, value in found.items() if name != "provenance"}
+
     def read_scores(self, losses, seeds):
         """{loss: [score table of each seed]}. Raises MissingStep for the first that is not there."""
         step = "05_train_sampler"
@@ -176,6 +183,12 @@ class Run:
             loss: [self.read_table(self.student_folder(loss, s) / "scores.parquet", step) for s in seeds]
             for loss in losses
         }
+
+    def truth(self):
+        """The embedded benchmark's truth, a row a frame (video, frame, kind, blend, ...); None for other data sets."""
+        if self.parameters["dataset"] != "planted":
+            return None
+        return pd.read_parquet(Path(self.parameters["root"]) / "untrimmed" / "truth.parquet")
 
     def check(self, path, step):
         """`path` if notebook `step` wrote it for this data set, frames and size; raises MissingStep otherwise."""
@@ -229,10 +242,27 @@ def _write(path, write):
         part.unlink(missing_ok=True)
 
 
+def make_figures(run, folder, *names):
+    """Makes these figures and tables of the catalogue from the run's tables, and saves them into `folder`.
+
+    Returns the last one, a matplotlib Figure or a table. Raises MissingStep where a table is not there.
+    """
+    from condi_lib import figures  # here: it loads a plotting library, which the workflow does not need
+
+    for name in names:
+        draw, sources = {**catalogue.FIGURES, **catalogue.ABLATIONS}[name]
+        steps = [source.split("/") for source in sources]
+        tables = [run.read_table(run.folder / f"{table}.parquet", step) for step, table in steps]
+        made = getattr(figures, draw)(*tables) if draw else tables[0]
+        is_table = isinstance(made, pd.DataFrame)
+        save_figure(run, folder, name, *((None, made) if is_table else (made, tables[0] if tables else None)))
+    return made
+
+
 def save_figure(run, folder, name, figure, table):
     """Writes <name>.png, .svg, .csv, .md (the table behind the figure) and .json (provenance) into `folder`.
 
-    figure: a matplotlib Figure, or None for a table alone.
+    figure: a matplotlib Figure, or None for a table alone; table: a DataFrame, or None for a picture alone.
     """
     folder = Path(folder)
     if figure is not None:
@@ -241,11 +271,12 @@ def save_figure(run, folder, name, figure, table):
                 folder / f"{name}{ext}",
                 lambda part, e=ext, o=options: figure.savefig(part, format=e[1:], bbox_inches="tight", **o),
             )
-    _write(
-        folder / f"{name}.csv", lambda part: table.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
-    )
-    _write(folder / f"{name}.md", lambda part: part.write_text(markdown(table) + "\n"))
-    run.write_json(folder / f"{name}.json", {"name": name, "rows": len(table)})
+    if table is not None:
+        table = table.drop(columns="image", errors="ignore")  # pictures inside a table
+        options = {"index": False, "float_format": "%.6g", "lineterminator": "\n"}
+        _write(folder / f"{name}.csv", lambda part: table.to_csv(part, **options))
+        _write(folder / f"{name}.md", lambda part: part.write_text(markdown(table) + "\n"))
+    run.write_json(folder / f"{name}.json", {"name": name, "rows": 0 if table is None else len(table)})
 
 
 def markdown(table, digits=4):

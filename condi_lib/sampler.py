@@ -1,30 +1,36 @@
-"""Scores -> ranking -> the K clips kept, division between student and teacher; and the predictor on a video.
+"""Samplers: scores of the clips of a video, and what they keep of it at K; division between student and teacher.
 
-Tables become padded arrays [videos, clips] with a mask (True where a clip is real); padding never gets chosen.
+Tables become padded arrays [videos, clips] with a mask (True where a clip is real); padding never gets chosen. Every
+sampler of the study is a line of SAMPLERS, and everything after (measures, notebooks, figures) asks the registry.
 """
 
-import copy
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
+from scipy.optimize import minimize_scalar
 
-from condi_lib import flops
-from condi_lib.data import read_clips
-from condi_lib.labelling import predictive_entropy, softmax
-from condi_lib.models import fold_batch_norms, to_input
+from condi_lib.labelling import log_softmax, predictive_entropy, softmax
+from condi_lib.models import MC_PASSES
 
 
 @dataclass(frozen=True)
 class ClipArrays:
-    """The clip table, padded. V videos of at most N clips, C classes."""
+    """The clip table, padded, and a student's score table beside it. V videos of at most N clips, C classes.
+
+    Floats are float64, 0 at padding; the last four are None where no score table was read.
+    """
 
     videos: np.ndarray  # str [V]
     labels: np.ndarray  # int [V]
     mask: np.ndarray  # bool [V, N]
-    probs: np.ndarray  # float64 [V, N, C], the teacher's softmax, 0 at padding
+    logits: np.ndarray  # [V, N, C], the teacher's
+    probs: np.ndarray  # [V, N, C], its softmax
     correct: np.ndarray  # bool [V, N], z
+    score: np.ndarray = None  # [V, N]
+    confidence: np.ndarray = None  # [V, N], nan where the loss has none
+    student_logits: np.ndarray = None  # [V, N, C]
+    mc_entropy: np.ndarray = None  # [V, N], nats
 
 
 def pad(values, mask):
@@ -35,33 +41,40 @@ def pad(values, mask):
     return out
 
 
-def clip_arrays(clips):
-    """ClipArrays of a clip table (any row order; clips of a video must count 0, 1, 2, ...)."""
+def clip_arrays(clips, scores=None):
+    """ClipArrays of a clip table and, where given, a score table; rows in any order.
+
+    Raises ValueError where the clips of a video are not 0, 1, 2, ..., or the two tables do not list the same clips.
+    """
     clips = clips.sort_values(["video", "clip"])
     first = ~clips.video.duplicated().to_numpy()
     counts = np.diff(np.r_[np.flatnonzero(first), len(clips)])
-    mask = np.arange(counts.max()) < counts[:, None]
+    mask = np.arange(counts.max(initial=0)) < counts[:, None]
     if not np.array_equal(clips["clip"].to_numpy(), np.nonzero(mask)[1]):
         raise ValueError("clip table: the clips of some video are not 0, 1, 2, ...; expected each clip once")
+    videos = clips.video.to_numpy()[first]
+    logits = np.stack(clips.teacher_logits.to_list()).astype(np.float64)
+    student = {}
+    if scores is not None:
+        scores = scores[scores.video.isin(videos)].sort_values(["video", "clip"])
+        if not np.array_equal(scores[["video", "clip"]].to_numpy(), clips[["video", "clip"]].to_numpy()):
+            raise ValueError(
+                f"score table: lists {len(scores)} of the clip table's {len(clips)} clips; expected the same clips of "
+                "the same data set"
+            )
+        columns = [name for name in ("score", "confidence", "mc_entropy") if name in scores]
+        student = {name: pad(scores[name].to_numpy(np.float64), mask) for name in columns}
+        if "student_logits" in scores:
+            student["student_logits"] = pad(np.stack(scores.student_logits.to_list()).astype(np.float64), mask)
     return ClipArrays(
-        videos=clips.video.to_numpy()[first],
+        videos=videos,
         labels=clips.label.to_numpy()[first],
         mask=mask,
-        probs=pad(softmax(np.stack(clips.teacher_logits.to_list())), mask),
+        logits=pad(logits, mask),
+        probs=pad(softmax(logits), mask),
         correct=pad(clips.correct.to_numpy(bool), mask),
+        **student,
     )
-
-
-def align(arrays, scores):
-    """The score table's rows in the arrays' order. Raises ValueError where the two do not list the same clips."""
-    scores = scores[scores.video.isin(arrays.videos)].sort_values(["video", "clip"])
-    expected = np.repeat(arrays.videos, arrays.mask.sum(1))
-    if not np.array_equal(scores.video.to_numpy(), expected):
-        raise ValueError(
-            f"score table: lists {len(scores)} of the clip table's {len(expected)} clips; expected the same clips of "
-            "the same data set"
-        )
-    return scores
 
 
 def check_k(k):
@@ -105,124 +118,170 @@ def divide(confidence, entropy, k, k_student, mask, mode="nested"):
     raise ValueError(f"mode: {mode!r} is unknown; expected nested or disjoint")
 
 
-# The reference samplers: arrays -> scores [V, N], scores of several draws [D, V, N], or a function k -> scores
+def fit_temperature(logits, labels):
+    """The T > 0 that minimises the mean negative log-likelihood of softmax(logits / T) (Guo et al. 2017).
+
+    logits float [M, C], labels int [M]: of the validation split. T is sought between 0.01 and 100.
+    """
+    rows = np.arange(len(labels))
+
+    def nll(log_t):
+        return -log_softmax(logits / np.exp(log_t))[rows, labels].mean()
+
+    return float(np.exp(minimize_scalar(nll, bounds=np.log((0.01, 100.0)), method="bounded").x))
 
 
-def oracle(arrays):
-    """The teacher's probability of the true class: an upper bound that cheats."""
+# Scores: (arrays of the split, arrays of val) -> float [V, N], or [D, V, N] for D draws; higher is better.
+
+
+def own_score(arrays, val):
+    """What the score table holds: minus entropy of st_ent, z~ of the others (c of st_conf, a logit of sc_rank)."""
+    return arrays.score
+
+
+def scaled_entropy(arrays, val):
+    """Minus the student's predictive entropy at the temperature fitted to the true classes of val's clips."""
+    labels = np.broadcast_to(val.labels[:, None], val.mask.shape)[val.mask]
+    return -predictive_entropy(arrays.student_logits / fit_temperature(val.student_logits[val.mask], labels))
+
+
+def mc_dropout_entropy(arrays, val):
+    """Minus the predictive entropy of the mean softmax over stochastic passes (Gal and Ghahramani 2016)."""
+    return -arrays.mc_entropy
+
+
+def largest_class_score(arrays, val):
+    """SCSampler's saliency of a light classifier: its largest class probability (Korbar et al. 2019)."""
+    return softmax(arrays.student_logits).max(-1)
+
+
+def true_class_prob(arrays, val=None):
+    """The teacher's probability of the true class: the oracle's score, which cheats."""
     return np.take_along_axis(arrays.probs, arrays.labels[:, None, None], 2)[..., 0]
 
 
-def random(arrays, draws=20, seed=0):
-    """`draws` random orders."""
-    return np.random.default_rng(seed).random((draws, *arrays.mask.shape))
-
-
-def equidistant(arrays):
-    """k clips at equal distances: of n clips those that hold the centres of k equal parts of the video."""
-
-    def scores(k):
-        n = arrays.mask.sum(1, keepdims=True)
-        steps = np.minimum(k, n)  # [V, 1]
-        at = ((2 * np.arange(k) + 1) * n) // (2 * steps)  # [V, k]; those past the end are dropped below
-        out = np.zeros(arrays.mask.shape)
-        inside = np.arange(k) < steps
-        rows = np.broadcast_to(np.arange(len(n))[:, None], at.shape)
-        out[rows[inside], at[inside]] = 1.0
-        return out
-
-    return scores
-
-
-def teacher_max(arrays):
+def teacher_max(arrays, val=None):
     """The teacher's own largest probability: a reference that has already paid the full cost."""
     return arrays.probs.max(-1)
 
 
-REFERENCES = {"oracle": oracle, "random": random, "equidistant": equidistant, "teacher_max": teacher_max}
+def random_orders(arrays, val=None, draws=20, seed=0):
+    """`draws` random orders: [draws, V, N]."""
+    return np.random.default_rng(seed).random((draws, *arrays.mask.shape))
 
 
-class Predictor:
-    """Classifies video files with a teacher and, where given, a student that chooses the clips.
+def no_score(arrays, val=None):
+    return np.zeros(arrays.mask.shape)
 
-    teacher, student: networks as build_teacher and build_student give them; they run where they lie, with batch norms
-    folded (in copies). class_names: list of C names, else classes are numbers. Without a student the teacher sees all
-    clips: dense.
+
+# What is kept at k: (scores, k, mask, scores of val, mask of val) -> weights [..., V, N] of the clips' probabilities
+
+
+def top_k(scores, k, mask, val_scores=None, val_mask=None):
+    """The k best, alike."""
+    return select(scores, k, mask)
+
+
+def everything(scores, k, mask, val_scores=None, val_mask=None):
+    """All clips, whatever k is: dense."""
+    check_k(k)
+    return mask
+
+
+def equidistant(scores, k, mask, val_scores=None, val_mask=None):
+    """k clips at equal distances: of n clips those that hold the centres of k equal parts of the video."""
+    check_k(k)
+    n = mask.sum(1, keepdims=True)
+    steps = np.minimum(k, n)  # [V, 1]
+    at = ((2 * np.arange(k) + 1) * n) // (2 * steps)  # [V, k]; those past the end are dropped below
+    out = np.zeros(mask.shape, bool)
+    inside = np.arange(k) < steps
+    rows = np.broadcast_to(np.arange(len(n))[:, None], at.shape)
+    out[rows[inside], at[inside]] = True
+    return out
+
+
+def above_threshold(scores, k, mask, val_scores, val_mask):
+    """All clips above one threshold for all videos, and each video's best: k on average over the videos of val.
+
+    The threshold is val's, so an easy video costs more clips than k, or fewer, as its scores say.
     """
-
-    def __init__(self, teacher, student=None, frames=16, size=112, class_names=None, batch_size=64):
-        self.device = next(teacher.parameters()).device
-        self.frames, self.size, self.class_names, self.batch_size = frames, size, class_names, batch_size
-        self.networks, self.multiply_adds = {}, {}
-        for name, network in (("teacher", teacher), ("student", student)):
-            if network is not None:
-                self.multiply_adds[name] = flops.count(network, frames, size)[0]
-                self.networks[name] = fold_batch_norms(copy.deepcopy(network))
-
-    def _run(self, name, clips):
-        """Outputs of a network for uint8 clips [M, 3, F, H, W], in batches: numpy arrays [M, ...], one or a tuple."""
-        network = self.networks[name]
-        with torch.inference_mode():
-            outputs = [network(to_input(part, network)) for part in clips.split(self.batch_size)]
-        if name == "teacher":
-            return torch.cat(outputs).float().cpu().numpy()
-        return [torch.cat(part).float().cpu().numpy() for part in zip(*outputs, strict=True)]
-
-    def __call__(self, path, k=None, k_student=0, mode="nested"):
-        """One video file: decoded once, scored by the student, its k best clips classified (all for k = None).
-
-        Returns a dict: top5 ([class, probability], best first), confidence (z~, float [N], or None), by_student and
-        by_teacher (bool [N]: who classified which clip), multiply_adds ({network: int}), seconds ({"decode",
-        "student", "teacher": float}), n_frames and fault (see iter_frames). Raises VideoError for a file that cannot
-        be read; ValueError for k < 1, k_student outside 0..k, or either without a student.
-        """
-        student = "student" in self.networks
-        if not student and (k is not None or k_student):
-            raise ValueError(f"k, k_student: found {k}, {k_student}; without a student all clips go to the teacher")
-        clock, report = _Clock(self.device), {}
-        clips = read_clips(path, self.frames, self.size, report=report)
-        n = len(clips)
-        clock.lap("decode")
-        confidence, probs = None, []
-        by_student, by_teacher = np.zeros(n, bool), np.ones(n, bool)
-        if student:
-            logits, confidence_logit = self._run("student", clips)
-            if k_student and not logits.shape[1]:
-                raise ValueError(f"k_student: found {k_student}, but the student has no classification head")
-            entropy, mask = predictive_entropy(logits), np.ones((1, n), bool)
-            divided = divide(confidence_logit[None], entropy[None], n if k is None else k, k_student, mask, mode)
-            by_student, by_teacher = (chosen[0] for chosen in divided)
-            confidence = 1 / (1 + np.exp(-confidence_logit))
-            probs.append(softmax(logits[by_student]) if k_student else np.empty((0, 0)))
-        clock.lap("student")
-        if by_teacher.any():
-            probs.append(softmax(self._run("teacher", clips[torch.from_numpy(by_teacher)])))
-        clock.lap("teacher")
-        mean = np.concatenate([p for p in probs if len(p)]).mean(0)
-        best = np.argsort(-mean, kind="stable")[:5]
-        names = self.class_names or range(len(mean))
-        return {
-            "top5": [[names[c], float(mean[c])] for c in best],
-            "confidence": confidence,
-            "by_student": by_student,
-            "by_teacher": by_teacher,
-            "multiply_adds": {
-                "student": n * self.multiply_adds.get("student", 0),
-                "teacher": int(by_teacher.sum()) * self.multiply_adds["teacher"],
-            },
-            "seconds": clock.seconds,
-            **report,
-        }
+    check_k(k)
+    in_order = np.sort(val_scores[val_mask])[::-1]
+    threshold = in_order[min(k * len(val_mask), len(in_order)) - 1] if k < val_mask.shape[1] else -np.inf
+    return ((scores >= threshold) | select(scores, 1, mask)) & mask
 
 
-class _Clock:
-    """Seconds of wall time between laps, the device's queued work included."""
+def weighted_top_k(scores, k, mask, val_scores=None, val_mask=None):
+    """The k best, each with its score as its weight."""
+    return select(scores, k, mask) * scores
 
-    def __init__(self, device):
-        self.device, self.seconds, self.last = device, {}, time.perf_counter()
 
-    def lap(self, stage):
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        now = time.perf_counter()
-        self.seconds[stage], self.last = now - self.last, now
+@dataclass(frozen=True)
+class Sampler:
+    label: str  # in tables and figures
+    group: str  # reference, thesis, published or beyond
+    score: Callable = own_score
+    keep: Callable = top_k
+    loss: str = ""  # whose student it reads; "" for none
+    passes: int = 1  # of the student over every clip
+    sees_all: bool = False  # needs the teacher on every clip before it can choose
+    probability: bool = False  # its score is meant as the probability that the teacher is right
+
+
+SAMPLERS = {
+    "dense": Sampler("dense", "reference", no_score, everything, passes=0),
+    "oracle": Sampler("oracle (cheats)", "reference", true_class_prob, passes=0, sees_all=True),
+    "random": Sampler("random", "reference", random_orders, passes=0),
+    "equidistant": Sampler("equidistant", "reference", no_score, equidistant, passes=0),
+    "teacher_max": Sampler(
+        "teacher's max. probability", "reference", teacher_max, passes=0, sees_all=True, probability=True
+    ),
+    "st_ent": Sampler("ST-Ent", "thesis", loss="st_ent"),
+    "st_conf": Sampler("ST-Conf", "thesis", loss="st_conf", probability=True),
+    "bce_c": Sampler("BCE-C", "thesis", loss="bce_c", probability=True),
+    "condi_sr": Sampler("ConDi-SR", "thesis", loss="condi_sr", probability=True),
+    "st_ent_scaled": Sampler("ST-Ent, temperature-scaled", "published", scaled_entropy, loss="st_ent"),
+    "mc_dropout": Sampler("MC dropout", "published", mc_dropout_entropy, loss="st_ent", passes=MC_PASSES),
+    "sc_saliency": Sampler("SCSampler, saliency", "published", largest_class_score, loss="st_ent", probability=True),
+    "sc_rank": Sampler("SCSampler, ranking", "published", loss="sc_rank"),
+    "condi_sr_rank": Sampler("ConDi-SR + ranking", "beyond", loss="condi_sr_rank", probability=True),
+    "condi_sr_adaptive": Sampler("ConDi-SR, adaptive K", "beyond", keep=above_threshold, loss="condi_sr"),
+    "condi_sr_weighted": Sampler("ConDi-SR, weighted", "beyond", keep=weighted_top_k, loss="condi_sr"),
+}
+
+
+def read_arrays(clips, scores, split="test"):
+    """{loss: [(arrays of the split, arrays of val) of each seed]}, with "" for the clip table alone.
+
+    clips: clip table of all splits; scores: {loss: [score table of each seed]}.
+    """
+    parts = [clips[clips.split == name] for name in (split, "val")]
+    return {
+        loss: [tuple(clip_arrays(part, table) for part in parts) for table in tables]
+        for loss, tables in {"": [None], **scores}.items()
+    }
+
+
+def available(arrays):
+    """Names of the samplers whose students are in `arrays` (of read_arrays), in the registry's order."""
+    return [name for name, sampler in SAMPLERS.items() if sampler.loss in arrays]
+
+
+def detectors(arrays):
+    """Those of them whose scores say, clip by clip, how right the teacher will be."""
+    return [n for n in available(arrays) if SAMPLERS[n].keep is top_k and n not in ("oracle", "random")]
+
+
+def score(name, arrays):
+    """The sampler's scores, for each seed (of the split, of val): float [V, N] or [D, V, N] each."""
+    sampler = SAMPLERS[name]
+    return [(sampler.score(split, val), sampler.score(val, val)) for split, val in arrays[sampler.loss]]
+
+
+def keep(name, arrays):
+    """What the sampler keeps: for each seed a function k -> weights [..., V, N]. Raises ValueError for k < 1."""
+    return [
+        lambda k, s=s, v=v, split=split, val=val: SAMPLERS[name].keep(s, k, split.mask, v, val.mask)
+        for (s, v), (split, val) in zip(score(name, arrays), arrays[SAMPLERS[name].loss], strict=True)
+    ]

@@ -11,6 +11,7 @@ from condi_lib.losses import (
     bce_c_loss,
     condi_sr_loss,
     next_conf_weight,
+    ranking_loss,
     st_conf_loss,
     st_ent_loss,
     target_probs,
@@ -160,3 +161,24 @@ def test_condi_sr_survives_saturation_in_float32():
     loss = condi_sr_loss(logits, confidence, teacher, torch.tensor([True, False]), 1.0, 1.0, 1.0)
     loss.backward()
     assert torch.isfinite(loss) and torch.isfinite(logits.grad).all() and torch.isfinite(confidence.grad).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 8))
+def test_the_ranking_loss_is_a_hinge_over_pairs_of_one_video(seed, b):
+    rng = np.random.default_rng(seed)
+    score, saliency, video = rng.normal(0, 2, b), rng.integers(0, 4, b) / 4, rng.integers(0, 3, b)
+    pairs = [
+        max(0.0, 1.0 - (score[i] - score[j]))
+        for i in range(b)
+        for j in range(b)
+        if video[i] == video[j] and saliency[i] > saliency[j]
+    ]
+    found = ranking_loss(*(torch.from_numpy(x) for x in (score, saliency, video)))
+    assert found.item() == pytest.approx(np.mean(pairs) if pairs else 0.0)
+
+
+def test_the_ranking_loss_pulls_a_pair_into_its_order():
+    score = torch.tensor([0.0, 0.5, -3.0], dtype=torch.float64, requires_grad=True)
+    ranking_loss(score, torch.tensor([0.9, 0.1, 0.5]), torch.tensor([0, 0, 1])).backward()
+    assert score.grad.tolist() == [-1.0, 1.0, 0.0]  # the clip of the other video is left alone

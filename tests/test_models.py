@@ -10,9 +10,11 @@ from safetensors.torch import save_file
 
 from condi_lib import flops
 from condi_lib.models import (
+    MC_PASSES,
     TEACHER_NAMES,
     TEACHERS,
     WIDTHS,
+    MonteCarloDropout,
     build_student,
     build_teacher,
     check_input,
@@ -349,3 +351,21 @@ def test_unknown_names_and_widths_are_errors():
         build_teacher("resnext7", 4)
     with pytest.raises(ValueError, match="student_width: 0.3 is not published"):
         build_student(0.3, 4)
+
+
+def test_dropout_passes_share_the_trunk_and_average_the_softmax():
+    torch.manual_seed(0)
+    student = build_student(0.25, 5, repeats=(1, 2, 1)).eval()
+    network, x = MonteCarloDropout(student).eval(), torch.randn(4, 3, 8, 32, 32)
+    with torch.inference_mode():
+        logits, confidence, probs = network(x)
+        for found, expected in zip((logits, confidence), student(x), strict=True):
+            torch.testing.assert_close(found, expected)
+        many = torch.stack([network(x)[2] for _ in range(300)])
+        features = student.trunk(x)
+        dropped = torch.nn.functional.dropout(features.expand(3000, -1, -1), 0.2, training=True)
+        expected = student.classifier[1](dropped).softmax(-1)
+    assert probs.shape == (4, 5) and (probs.sum(1) - 1).abs().max() < 1e-5 and many.std(0).min() > 0
+    torch.testing.assert_close(many.mean(0), expected.mean(0), atol=4e-3, rtol=0)
+    ratio = many.std(0) / (expected.std(0) / MC_PASSES**0.5)  # a mean of MC_PASSES passes
+    assert 0.8 < ratio.median() < 1.2

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from condi_lib.runs import ROOT, declared_parameters
-from condi_lib.sampler import REFERENCES
+from condi_lib.sampler import SAMPLERS
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -79,8 +79,8 @@ def test_altering_an_exact_output_makes_nbval_fail(tmp_path):
                 {"cell_type": "code", "execution_count": 1, "id": "a", "metadata": {}, "source": text, "outputs": out}
                 for text, out in [
                     (
-                        "# NBVAL_CHECK_OUTPUT\nfrom condi_lib.sampler import REFERENCES\nprint(len(REFERENCES))",
-                        [{"output_type": "stream", "name": "stdout", "text": f"{len(REFERENCES)}\n"}],
+                        "# NBVAL_CHECK_OUTPUT\nfrom condi_lib.sampler import SAMPLERS\nprint(len(SAMPLERS))",
+                        [{"output_type": "stream", "name": "stdout", "text": f"{len(SAMPLERS)}\n"}],
                     )
                 ]
             ],
@@ -90,7 +90,7 @@ def test_altering_an_exact_output_makes_nbval_fail(tmp_path):
         }
     )
     codes = {}
-    for name, text in (("good", source), ("altered", source.replace(f'"{len(REFERENCES)}\\n"', '"7\\n"'))):
+    for name, text in (("good", source), ("altered", source.replace(f'"{len(SAMPLERS)}\\n"', '"7\\n"'))):
         path = tmp_path / f"{name}.ipynb"
         path.write_text(text)
         command = [sys.executable, "-m", "pytest", "-q", "--nbval-lax", "--nbval-current-env", str(path)]

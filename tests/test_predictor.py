@@ -5,7 +5,8 @@ import torch
 from condi_lib import flops, labelling
 from condi_lib.data import VideoError, planted, read_clips
 from condi_lib.models import build_student, build_teacher, drop_class_head, to_input
-from condi_lib.sampler import Predictor, divide
+from condi_lib.predictor import Predictor
+from condi_lib.sampler import divide
 
 
 @pytest.fixture(scope="module")

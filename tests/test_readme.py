@@ -6,7 +6,7 @@ import re
 import yaml
 
 from condi_lib.runs import ROOT
-from workflow.profile import FIGURES
+from workflow.profile import ABLATION_FILES, FIGURE_FILES
 
 SHOWN = ROOT / "figures" / "quick" / "planted" / "resnext14_small"
 
@@ -17,7 +17,7 @@ def test_the_readmes_table_is_the_summary_of_the_committed_figures():
 
 def test_every_committed_figure_is_there_with_the_quick_profiles_provenance():
     profile = yaml.safe_load((ROOT / "config" / "quick.yaml").read_text())
-    for name in FIGURES:
+    for name in FIGURE_FILES + ABLATION_FILES:
         assert (SHOWN / name).is_file()
         if name.endswith(".json"):
             found = json.loads((SHOWN / name).read_text())["provenance"]

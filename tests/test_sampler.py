@@ -1,15 +1,17 @@
-"""Selection, division and the reference samplers against brute force over single videos."""
+"""Selection, division and every sampler of the registry against brute force over single videos."""
+
+import dataclasses
 
 import numpy as np
 import pytest
 import torch
-from conftest import make_clips, make_scores
+from conftest import make_clips, make_scores, make_study
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from condi_lib import sampler
+from condi_lib import evaluation, sampler
 from condi_lib.labelling import predictive_entropy, softmax
-from condi_lib.sampler import align, clip_arrays, divide, equidistant, pad, select
+from condi_lib.sampler import clip_arrays, divide, equidistant, pad, select
 
 
 def ranked(scores, allowed):
@@ -61,10 +63,7 @@ def test_no_student_clips_is_plain_selection(mode):
 @settings(max_examples=60, deadline=None)
 @given(n=st.integers(1, 30), k=st.integers(1, 35))
 def test_equidistant_clips_are_distinct_and_spread(n, k):
-    class Arrays:
-        mask = np.ones((1, n), bool)
-
-    at = np.flatnonzero(select(equidistant(Arrays)(k), k, Arrays.mask)[0])
+    at = np.flatnonzero(equidistant(None, k, np.ones((1, n), bool))[0])
     assert len(at) == min(k, n)
     if len(at) > 1:
         gaps = np.diff(at)
@@ -72,17 +71,144 @@ def test_equidistant_clips_are_distinct_and_spread(n, k):
         assert abs(at[0] - (n - 1 - at[-1])) <= 1  # as far from the start as from the end
 
 
+@settings(max_examples=100, deadline=None)
+@given(padded(), padded(), st.integers(1, 9))
+def test_one_threshold_takes_k_clips_on_average_over_val(drawn, val, k):
+    mask, scores, _ = drawn
+    val_mask, val_scores, _ = val
+    kept = sampler.above_threshold(scores, k, mask, val_scores, val_mask)
+    assert (kept <= mask).all() and kept.any(1).all()
+    if k >= val_mask.shape[1]:
+        np.testing.assert_array_equal(kept, mask)
+    else:
+        best = np.sort(val_scores[val_mask])[::-1]
+        threshold = best[min(k * len(val_mask), len(best)) - 1]
+        for v in range(len(mask)):
+            expected = {i for i in range(mask.shape[1]) if mask[v, i] and scores[v, i] >= threshold}
+            assert set(np.flatnonzero(kept[v])) == (expected or {ranked(scores[v], mask[v])[0]})
+
+
+def test_the_threshold_is_fitted_to_val_alone():
+    mask = np.ones((50, 10), bool)
+    val_scores = np.random.default_rng(0).random((50, 10))
+    for k in (1, 3, 7):  # no ties: at least k * V clips, and the best of those videos that have none
+        kept = sampler.above_threshold(val_scores, k, mask, val_scores, mask).sum()
+        assert 50 * k <= kept <= 50 * k + 50
+        none = sampler.above_threshold(np.full((2, 10), -1.0), k, mask[:2], val_scores, mask)
+        np.testing.assert_array_equal(none.sum(1), 1)
+
+
+def test_weights_are_the_scores_of_the_k_best():
+    mask, scores = np.array([[True, True, True]]), np.array([[0.2, 0.9, 0.5]])
+    np.testing.assert_allclose(sampler.weighted_top_k(scores, 2, mask), [[0, 0.9, 0.5]])
+
+
+@pytest.mark.parametrize("true", [0.3, 1.0, 4.0])
+def test_the_fitted_temperature_is_the_one_that_was_planted(true):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (40_000, 5))
+    labels = np.array([rng.choice(5, p=p) for p in softmax(logits)])  # calibrated at temperature 1
+    assert sampler.fit_temperature(true * logits, labels) == pytest.approx(true, rel=0.03)
+
+
+def test_scaled_entropy_uses_vals_temperature_and_keeps_the_order_of_one_scale():
+    clips, scores = make_study()
+    (test, val), *_ = sampler.read_arrays(clips, scores)["st_ent"]
+    t = sampler.fit_temperature(val.student_logits[val.mask], np.repeat(val.labels, val.mask.sum(1)))
+    expected = -predictive_entropy(test.student_logits / t)
+    np.testing.assert_allclose(sampler.scaled_entropy(test, val)[test.mask], expected[test.mask])
+    other = dataclasses.replace(test, labels=(test.labels + 1) % 4)  # the test labels do not matter
+    np.testing.assert_array_equal(sampler.scaled_entropy(other, val), sampler.scaled_entropy(test, val))
+
+
+def test_scores_of_the_published_samplers_by_hand():
+    clips, scores = make_study()
+    test, val = sampler.read_arrays(clips, scores)["st_ent"][0]
+    table = scores["st_ent"][0].set_index(["video", "clip"])
+    for v, video in enumerate(test.videos):
+        for i in np.flatnonzero(test.mask[v]):
+            row = table.loc[(video, i)]
+            p = np.exp(row.student_logits) / np.exp(row.student_logits).sum()
+            assert sampler.largest_class_score(test, val)[v, i] == pytest.approx(p.max(), rel=1e-5)
+            assert sampler.mc_dropout_entropy(test, val)[v, i] == pytest.approx(-row.mc_entropy)
+            assert sampler.own_score(test, val)[v, i] == pytest.approx(row.score)
+
+
 def test_random_draws_are_seeded_and_differ():
     arrays = clip_arrays(make_clips(0, 20))
-    a, b, c = sampler.random(arrays, 5, seed=1), sampler.random(arrays, 5, seed=1), sampler.random(arrays, 5, seed=2)
+    a, b, c = (sampler.random_orders(arrays, draws=5, seed=s) for s in (1, 1, 2))
     np.testing.assert_array_equal(a, b)
     assert a.shape == (5, *arrays.mask.shape) and (a != c).all() and (a[0] != a[1]).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_sampler_keeps_real_clips_and_none_beats_the_oracle(seed):
+    """At every k no sampler's mean true-class probability is above the oracle's, and padding is never kept."""
+    clips, scores = make_study(seed, losses=[s.loss for s in sampler.SAMPLERS.values() if s.loss])
+    arrays = sampler.read_arrays(clips, scores)
+    assert sampler.available(arrays) == list(sampler.SAMPLERS)
+    test = arrays[""][0][0]
+    true = sampler.true_class_prob(test)
+    for name in sampler.SAMPLERS:
+        for k in (1, 2, 4, test.mask.shape[1]):
+            for weights in (kept(k) for kept in sampler.keep(name, arrays)):
+                assert not np.any(weights[..., ~test.mask]), name
+                n = (weights > 0).sum(-1).max(initial=1)  # adaptive K may take more, or fewer
+                mean = (true * weights).sum(-1) / np.maximum(weights.sum(-1), 1e-300)
+                best = np.sort(np.where(test.mask, true, -1), 1)[:, ::-1]
+                own = (weights > 0).sum(-1)
+                bound = np.cumsum(best, 1)[np.arange(len(true)), np.maximum(own, 1) - 1] / np.maximum(own, 1)
+                if sampler.SAMPLERS[name].keep is not sampler.weighted_top_k:
+                    assert (mean <= bound + 1e-9).all(), name
+                assert n <= test.mask.shape[1]
+
+
+def test_every_sampler_of_whole_clips_is_dense_at_k_equal_n():
+    clips, scores = make_study(3, losses=[s.loss for s in sampler.SAMPLERS.values() if s.loss])
+    arrays = sampler.read_arrays(clips, scores)
+    test = arrays[""][0][0]
+    n = test.mask.shape[1]
+    for name, one in sampler.SAMPLERS.items():
+        found = evaluation.outcomes(test, sampler.keep(name, arrays), [n, n + 5])
+        if one.keep is not sampler.weighted_top_k:
+            assert (found.right == evaluation.dense_right(test)).all(), name
+
+
+def test_the_order_of_rows_changes_nothing():
+    clips, scores = make_study(5)
+    arrays = sampler.read_arrays(clips, scores)
+    shuffled = {loss: [t.sample(frac=1, random_state=1) for t in tables] for loss, tables in scores.items()}
+    again = sampler.read_arrays(clips.sample(frac=1, random_state=0), shuffled)
+    for name in sampler.available(arrays):
+        for a, b in zip(sampler.keep(name, arrays), sampler.keep(name, again), strict=True):
+            np.testing.assert_array_equal(a(2), b(2))
+
+
+def test_a_new_sampler_is_one_function_and_one_line(monkeypatch):
+    def last_first(arrays, val):
+        return np.arange(arrays.mask.shape[1]) * arrays.mask.astype(float)
+
+    monkeypatch.setitem(sampler.SAMPLERS, "last_first", sampler.Sampler("last first", "beyond", last_first, passes=0))
+    clips, scores = make_study(1)
+    arrays = sampler.read_arrays(clips, scores)
+    test = arrays[""][0][0]
+    found = {n: evaluation.outcomes(test, sampler.keep(n, arrays), [1, 3]) for n in sampler.available(arrays)}
+    table = evaluation.accuracy_table(found, evaluation.dense_right(test), found["oracle"])
+    assert "last_first" in set(table.sampler) and "last_first" in set(evaluation.compare(found).sampler)
+    assert "last_first" in sampler.detectors(arrays)
+    for v, (kept, real) in enumerate(zip(sampler.keep("last_first", arrays)[0](1), test.mask, strict=True)):
+        assert list(np.flatnonzero(kept)) == [real.sum() - 1], v
 
 
 @pytest.mark.parametrize("k", [0, -1])
 def test_k_below_1_is_an_error_that_names_it(k):
     with pytest.raises(ValueError, match=f"k: found {k}"):
         select(np.zeros((1, 3)), k, np.ones((1, 3), bool))
+    clips, scores = make_study()
+    arrays = sampler.read_arrays(clips, scores)
+    for name in sampler.available(arrays):
+        with pytest.raises(ValueError, match=f"k: found {k}"):
+            sampler.keep(name, arrays)[0](k)
 
 
 def test_impossible_divisions_are_errors():
@@ -109,9 +235,8 @@ def test_a_missing_clip_is_an_error():
 
 def test_scores_of_other_clips_are_an_error():
     clips = make_clips(1, 12)
-    scores = make_scores(clips).iloc[1:]
     with pytest.raises(ValueError, match="score table: lists"):
-        align(clip_arrays(clips), scores)
+        clip_arrays(clips, make_scores(clips).iloc[1:])
 
 
 def test_pad_puts_rows_in_clip_order():

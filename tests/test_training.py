@@ -20,7 +20,9 @@ class RandomClips(torch.utils.data.Dataset):
         noise = torch.randint(0, 100, (n, 3, 4, 32, 32), generator=rng)
         self.clips = (noise + 120 * self.label.view(-1, 1, 1, 1, 1)).to(torch.uint8)
         teacher = torch.randn(n, 2, generator=rng)
-        self.columns = {"label": self.label, "teacher_logits": teacher, "correct": teacher.argmax(1) == self.label}
+        correct = teacher.argmax(1) == self.label
+        video = torch.arange(n) // 4
+        self.columns = {"label": self.label, "teacher_logits": teacher, "correct": correct, "video": video}
 
     def __len__(self):
         return len(self.label)
@@ -194,3 +196,42 @@ def test_labels_that_the_teacher_does_not_have_are_an_error(videos):
     teacher = build_teacher("resnext14_small", 2).eval()
     with pytest.raises(ValueError, match="label: v2 has 2, expected 0 to 1"):
         labelling.label_clips(teacher, videos.drop(index=1), 8, 32)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pairs_are_of_one_video_and_no_clip_comes_twice(seed):
+    video = torch.from_numpy(np.random.default_rng(seed).integers(0, 9, 50))
+    order = EpochSampler(50, seed, video=video)
+    drawn = list(order)
+    assert len(drawn) == len(order) == sum(int(n) // 2 * 2 for n in video.unique(return_counts=True)[1])
+    assert len(set(drawn)) == len(drawn)
+    assert all(video[a] == video[b] for a, b in zip(drawn[::2], drawn[1::2], strict=True))
+    again, order.epoch = list(order), 1
+    assert again == drawn and list(order) != drawn
+
+
+def test_a_ranking_loss_needs_a_video_with_two_clips():
+    with pytest.raises(ValueError, match="no video has two clips"):
+        EpochSampler(3, 0, video=torch.arange(3))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_each_loss_gives_its_heads_a_gradient_and_the_others_none(loss):
+    torch.manual_seed(0)
+    logits, confidence = torch.randn(8, 4, requires_grad=True), torch.randn(8, requires_grad=True)
+    batch = {
+        "label": torch.randint(0, 4, (8,)),
+        "teacher_logits": torch.randn(8, 4),
+        "correct": torch.rand(8) < 0.5,
+        "video": torch.arange(8) // 4,
+    }
+    value, _ = student_batch_loss(loss)((logits, confidence), batch)
+    value.backward()
+    assert (logits.grad is not None) == (loss in ("st_ent", "st_conf", "condi_sr", "condi_sr_rank"))
+    assert (confidence.grad is not None) == (loss != "st_ent")
+
+
+def test_columns_number_the_videos():
+    table = pd.DataFrame({"video": ["b", "a", "b"], "label": [1, 2, 3]})
+    found = training.columns(table, "video", "label")
+    assert found["video"].tolist() == [0, 1, 0] and found["label"].tolist() == [1, 2, 3]

@@ -341,3 +341,30 @@ def test_a_bad_video_is_left_out_of_training_and_recorded(numbered_video, tmp_pa
 def test_real_files_decode_to_the_right_number_of_frames(name, n):
     clips = read_clips(SHARED / "videos" / name, 1, 64)
     assert clips.shape == (n, 3, 1, 64, 64) and 5 < clips.float().std() < 120
+
+
+def test_decoded_clips_are_kept_and_follow_the_file(numbered_video, tmp_path, monkeypatch):
+    path, folder = numbered_video(20), tmp_path / "decoded"
+    first = {}
+    clips = video.cached_clips(path, 8, 32, folder, first)
+    assert torch.equal(clips, read_clips(path, 8, 32))
+    monkeypatch.setattr(video, "read_clips", lambda *args, **options: pytest.fail("decoded again"))
+    second = {}
+    assert torch.equal(video.cached_clips(path, 8, 32, folder, second), clips) and second == first
+    monkeypatch.undo()
+    assert video.cached_clips(path, 4, 32, folder).shape[0] == 5  # another length of clip
+    for copy in folder.iterdir():
+        copy.write_bytes(copy.read_bytes()[:100])  # a cut copy is made again
+    assert torch.equal(video.cached_clips(path, 8, 32, folder), clips)
+    write_video(path, numbered_frames(9))
+    assert video.cached_clips(path, 8, 32, folder).shape[0] == 2
+    path.unlink()
+    with pytest.raises(VideoError, match="cannot be decoded"):
+        video.cached_clips(path, 8, 32, folder)
+
+
+def test_only_what_fits_is_kept():
+    videos = pd.DataFrame({"n_frames": [16, 17]})  # 2 + 3 clips of 8 frames
+    gb = 5 * 3 * 8 * 32 * 32 / 2**30
+    assert video.decoded_folder("here", videos, 8, 32, gb) == "here"
+    assert video.decoded_folder("here", videos, 8, 32, 0.99 * gb) is None

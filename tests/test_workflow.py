@@ -30,13 +30,13 @@ def quick(**changes):
     return {**yaml.safe_load((ROOT / "config" / "quick.yaml").read_text()), **changes}
 
 
-def test_the_plan_for_two_data_sets_four_losses_and_three_seeds(tmp_path):
+def test_the_plan_for_two_data_sets_six_losses_and_three_seeds(tmp_path):
     (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
     jobs, found = plan(quick(datasets={"planted": "data/planted", "ucf101": "data/UCF-101"}), tmp_path)
-    assert jobs["05_train_sampler"] == 2 * 4 * 3, found.stdout + found.stderr
-    for step in ("01_dataset", "02_teacher", "03_teacher_labels", "04_oracle", "06_sampling", "09_figures"):
-        assert jobs[step] == 2
-    assert jobs["total"] == 2 * (8 + 12) + 1
+    assert jobs["05_train_sampler"] == 2 * 6 * 3, found.stdout + found.stderr
+    for step in (p.stem for p in (ROOT / "notebooks").glob("*.ipynb") if p.stem != "05_train_sampler"):
+        assert jobs[step] == 2, step
+    assert jobs["total"] == 2 * (9 + 18) + 1
 
 
 def test_an_unknown_key_of_a_profile_is_an_error_before_anything_runs(tmp_path):
@@ -51,17 +51,30 @@ def test_every_profile_gives_every_notebook_parameters_that_it_has(path):
     check_profile(config)
     dataset = next(iter(config["datasets"]))
     wildcards = SimpleNamespace(dataset=dataset, teacher=config["teacher"], loss="st_ent", seed="2")
-    for notebook in (p.stem for p in (ROOT / "notebooks").glob("0*.ipynb")):
+    for notebook in (p.stem for p in (ROOT / "notebooks").glob("*.ipynb")):
         values = notebook_parameters(config, notebook, wildcards)
         declared = declared_parameters(notebook)
         assert values.keys() <= declared.keys()
         check_parameters(notebook, {"In": [], **declared, **values})
+    for variant in config["ablations"]:
+        wildcards.loss = f"condi_sr-{variant}"
+        values = notebook_parameters(config, "05_train_sampler", wildcards)
+        assert (values["loss"], values["variant"]) == ("condi_sr", variant)
+        assert config["ablations"][variant].items() <= values.items()
+        check_parameters("05_train_sampler", {"In": [], **declared_parameters("05_train_sampler"), **values})
+
+
+def test_the_plan_of_the_ablations(tmp_path):
+    (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
+    config = yaml.safe_load((ROOT / "config" / "ablations.yaml").read_text())
+    jobs, found = plan(config, tmp_path)
+    assert jobs["05_train_sampler"] == 2 * (1 + len(config["ablations"])), found.stdout + found.stderr
 
 
 def test_the_tiny_profile_is_the_notebooks_own_defaults():
     config = yaml.safe_load((ROOT / "config" / "tiny.yaml").read_text())
     wildcards = SimpleNamespace(dataset="planted", teacher=config["teacher"], loss="condi_sr", seed="0")
-    for notebook in (p.stem for p in (ROOT / "notebooks").glob("0*.ipynb")):
+    for notebook in (p.stem for p in (ROOT / "notebooks").glob("*.ipynb")):
         values = notebook_parameters(config, notebook, wildcards)
         values.pop("figures_out", None)  # a folder for each data set
         assert values == {k: v for k, v in declared_parameters(notebook).items() if k in values}

@@ -1,5 +1,7 @@
 """A profile (config/*.yaml): its keys, and the parameters of each notebook."""
 
+from condi_lib import catalogue
+
 KEYS = {
     "out",
     "figures_out",
@@ -11,14 +13,15 @@ KEYS = {
     "student_repeats",
     "losses",
     "seeds",
+    "ablations",
+    "ablation_seeds",
     "notebooks",
 }
-_FIGURES = ("teacher_training", "teacher_confidence", "label_shares", "oracle", "accuracy_vs_k", "division")
-_FIGURES += ("error_rates", "roc", "confidence", "cost", "seconds")
-_TABLES = ("table_1_1", "condi_sr_versus", "summary")
-# What notebook 09 writes for every data set (for planted also confidence_by_kind)
-FIGURES = [f"{name}.{ext}" for name in _FIGURES for ext in ("png", "svg", "csv", "md", "json")]
-FIGURES += [f"{name}.{ext}" for name in _TABLES for ext in ("csv", "md", "json")]
+# What notebooks 09 and 12 write for every data set
+FIGURE_FILES = [
+    file for name in catalogue.FIGURES if name not in catalogue.PLANTED_ONLY for file in catalogue.files(name)
+]
+ABLATION_FILES = [file for name in catalogue.ABLATIONS for file in catalogue.files(name)]
 
 
 def check_profile(config):
@@ -33,14 +36,19 @@ def notebook_parameters(config, notebook, wildcards):
     values = {name: config[name] for name in ("out", "frames", "size")}
     values |= {"dataset": wildcards.dataset, "teacher": wildcards.teacher}
     values |= {"root": config["datasets"][wildcards.dataset], **config["notebooks"].get(notebook, {})}
-    if notebook in ("02_teacher", "05_train_sampler", "08_flops_and_time"):
+    if notebook in ("02_teacher", "05_train_sampler", "08_flops_and_time", "12_ablations"):
         values |= {name: config[name] for name in ("student_width", "student_repeats")}
     if notebook == "05_train_sampler":
-        values |= {"loss": wildcards.loss, "seed": int(wildcards.seed)}
+        loss, _, variant = wildcards.loss.partition("-")
+        values |= {"loss": loss, "variant": variant, "seed": int(wildcards.seed)}
+        values |= config["ablations"][variant] if variant else {}
     if notebook in ("06_sampling", "07_fpr_fnr"):
         values |= {"losses": config["losses"], "seeds": config["seeds"]}
     if notebook == "08_flops_and_time":
         values |= {"seed": config["seeds"][0]}
-    if notebook == "09_figures":
+    if notebook == "12_ablations":
+        values |= {"seeds": config["seeds"]}
+        values |= {"variants": list(config["ablations"]), "variant_seeds": config["ablation_seeds"]}
+    if notebook in ("09_figures", "12_ablations"):
         values |= {"figures_out": f"{config['figures_out']}/{wildcards.dataset}/{wildcards.teacher}"}
     return values

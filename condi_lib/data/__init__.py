@@ -1,10 +1,11 @@
-from condi_lib.data.datasets import DATASETS, find_teacher_videos, find_videos, probe_videos
+from condi_lib.data.datasets import DATASETS, assign_folds, find_teacher_videos, find_videos, probe_videos
 from condi_lib.data.video import (
     AUGMENTATIONS,
     ClipDataset,
     VideoDataset,
     VideoError,
     check_bad_share,
+    decoded_folder,
     iter_clips,
     read_clips,
 )
@@ -15,7 +16,9 @@ __all__ = [
     "ClipDataset",
     "VideoDataset",
     "VideoError",
+    "assign_folds",
     "check_bad_share",
+    "decoded_folder",
     "find_teacher_videos",
     "find_videos",
     "iter_clips",

@@ -235,6 +235,24 @@ def carve(videos, sources, from_split, to_split, share, seed):
     return videos.assign(split=videos.split.mask((videos.split == from_split) & sources.isin(moved), to_split))
 
 
+def assign_folds(dataset, videos, n, seed=0):
+    """The fold of each video, int [videos] in 0..n-1: classes alike in all, clips of one source video in one fold.
+
+    Raises ValueError where a class has fewer source videos than folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold  # here: it takes a second to import
+
+    sources = _sources(dataset, videos)
+    fewest = sources.groupby(videos.label).nunique().min()
+    if fewest < n:
+        raise ValueError(f"folds: found {n}, expected at most {fewest}, the source videos of the smallest class")
+    folds = StratifiedGroupKFold(n, shuffle=True, random_state=seed)
+    out = np.empty(len(videos), int)
+    for fold, (_, inside) in enumerate(folds.split(videos, videos.label, sources)):
+        out[inside] = fold
+    return out
+
+
 def find_videos(dataset, root, fold=1, annotations="", val_share=0.1, seed=0):
     """The video table of a data set: video (unique), path, label (from 0), class_name, split (train, val, test).
 

@@ -1,11 +1,17 @@
 """Decoding with PyAV, cutting into clips, and clips for networks to learn from."""
 
+import hashlib
+import json
+import os
 from itertools import islice
+from pathlib import Path
 
 import av
 import numpy as np
 import torch
 from av.video.reformatter import VideoReformatter
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
@@ -98,6 +104,43 @@ def read_clips(path, frames=16, size=112, drop_last=False, report=None):
     return torch.stack(list(iter_clips(path, frames, size, drop_last, report)))
 
 
+def cached_clips(path, frames, size, folder, report=None):
+    """read_clips through a folder of decoded videos, filled as it is used; None for the folder decodes each time.
+
+    A file changed since (in time or size) is decoded anew, and so is one whose copy cannot be read.
+    """
+    if folder is None:
+        return read_clips(path, frames, size, report=report)
+    report = {} if report is None else report
+    try:
+        found = os.stat(path)
+    except OSError as e:
+        raise VideoError(f"{path}: cannot be decoded: {e}") from e
+    key = f"{os.path.abspath(path)} {found.st_mtime_ns} {found.st_size} {frames} {size}"
+    copy = Path(folder) / f"{hashlib.sha1(key.encode()).hexdigest()}.safetensors"
+    try:
+        with safe_open(copy, "pt") as file:
+            report.update(json.loads(file.metadata()["report"]))
+            return file.get_tensor("clips")
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        pass  # not there, or cut
+    clips = read_clips(path, frames, size, report=report)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    part = copy.with_suffix(f".{os.getpid()}.part")
+    try:
+        save_file({"clips": clips}, part, {"report": json.dumps(report)})
+        os.replace(part, copy)
+    finally:
+        part.unlink(missing_ok=True)
+    return clips
+
+
+def decoded_folder(folder, videos, frames, size, limit_gb=4.0):
+    """`folder` if all clips of the video table take at most limit_gb decoded, else None: for cached_clips."""
+    n_clips = np.ceil(videos.n_frames / frames).sum()
+    return folder if n_clips * 3 * frames * size * size <= limit_gb * 2**30 else None
+
+
 def read_clip(path, index, frames=16, size=112):
     """Clip number `index` of a video file, from 0: uint8 [3, frames, size, size], as in read_clips. Raises VideoError.
 
@@ -163,10 +206,13 @@ AUGMENTATIONS = {"none": None, "recolour": recolour, "crop": crop, "crop_flip": 
 
 
 class VideoDataset(Dataset):
-    """Whole videos: item i is (uint8 clips [N, 3, F, H, W] or VideoError, report) of the i-th path."""
+    """Whole videos: item i is (uint8 clips [N, 3, F, H, W] or VideoError, report) of the i-th path.
 
-    def __init__(self, paths, frames, size):
-        self.paths, self.frames, self.size = list(paths), frames, size
+    decoded: a folder for cached_clips.
+    """
+
+    def __init__(self, paths, frames, size, decoded=None):
+        self.paths, self.frames, self.size, self.decoded = list(paths), frames, size, decoded
 
     def __len__(self):
         return len(self.paths)
@@ -174,7 +220,7 @@ class VideoDataset(Dataset):
     def __getitem__(self, i):
         report = {}
         try:
-            return read_clips(self.paths[i], self.frames, self.size, report=report), report
+            return cached_clips(self.paths[i], self.frames, self.size, self.decoded, report), report
         except VideoError as e:
             return e, report
 
@@ -185,25 +231,27 @@ class ClipDataset(Dataset):
     videos: the video table; columns: {name: tensor of M rows} for the M clips listed in `table` (video, clip).
     augment: a function of the batch's clips, such as recolour. All clips are decoded once and held where they take at
     most `cache_gb`; else each is decoded when it is asked for. Clips that cannot be read are left out, and named in
-    "bad"; more than a share of max_bad_share of the videos raises VideoError.
+    "bad"; more than a share of max_bad_share of the videos raises VideoError. decoded: a folder for cached_clips.
     """
 
-    def __init__(self, videos, table, columns, frames, size, augment=None, cache_gb=4.0, max_bad_share=0.05):
+    def __init__(
+        self, videos, table, columns, frames, size, augment=None, cache_gb=4.0, max_bad_share=0.05, decoded=None
+    ):
         paths = videos.set_index("video").path
         self.where = list(zip(table.video.map(paths), table["clip"], strict=True))
         self.columns, self.frames, self.size = columns, frames, size
         self.augment, self.cache, self.bad = augment, None, {}
         self.max_bad_share, self.n_videos = max_bad_share, table.video.nunique()
         if len(table) * 3 * frames * size * size <= cache_gb * 2**30:
-            self._decode_all(table.reset_index(drop=True), paths)
+            self._decode_all(table.reset_index(drop=True), paths, decoded)
 
-    def _decode_all(self, table, paths):
+    def _decode_all(self, table, paths, decoded):
         self.cache = torch.empty(len(table), 3, self.frames, self.size, self.size, dtype=torch.uint8)
         keep = torch.ones(len(table), dtype=torch.bool)
         for video, part in tqdm(table.groupby("video", sort=False), desc="decoding", unit="video"):
             rows = list(part.index)
             try:
-                clips = read_clips(paths[video], self.frames, self.size)
+                clips = cached_clips(paths[video], self.frames, self.size, decoded)
                 if part["clip"].max() >= len(clips):
                     raise VideoError(f"{paths[video]}: has no clip {part['clip'].max()} of {self.frames} frames")
                 self.cache[rows] = clips[list(part["clip"])]

@@ -1,9 +1,12 @@
 from condi_lib.models.checkpoints import freeze, load_weights, read_checkpoint
 from condi_lib.models.inputs import Input, check_input, fold_batch_norms, to_input
-from condi_lib.models.student import WIDTHS, build_student, drop_class_head
+from condi_lib.models.student import MC_PASSES, WIDTHS, AsTeacher, MonteCarloDropout, build_student, drop_class_head
 from condi_lib.models.teacher import TEACHER_NAMES, TEACHERS, build_teacher
 
 __all__ = [
+    "AsTeacher",
+    "MC_PASSES",
+    "MonteCarloDropout",
     "TEACHERS",
     "TEACHER_NAMES",
     "WIDTHS",

@@ -75,9 +75,13 @@ class ShuffleNetV2(nn.Module):
         self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(last, num_classes))
         self.confidence = nn.Linear(last, 1)
 
-    def forward(self, x):
+    def trunk(self, x):
+        """float [B, 3, F, H, W] -> features [B, last] that both heads share."""
         x = F.max_pool3d(self.conv1(x), 3, 2, 1)  # (B, 24, F/2, H/4, W/4)
-        x = self.conv_last(self.features(x)).mean((2, 3, 4))  # (B, last)
+        return self.conv_last(self.features(x)).mean((2, 3, 4))
+
+    def forward(self, x):
+        x = self.trunk(x)
         return self.classifier(x), self.confidence(x).squeeze(1)
 
 
@@ -96,6 +100,42 @@ def build_student(width, num_classes, checkpoint=None, new_head=True, repeats=RE
     if checkpoint:
         load_weights(network, read_checkpoint(checkpoint), checkpoint, new_head)
     return network.to(memory_format=LAYOUT)
+
+
+MC_PASSES = 10  # stochastic passes of Monte Carlo dropout
+
+
+class MonteCarloDropout(nn.Module):
+    """A student with stochastic passes beside the plain one: (class logits [B, C], confidence logit [B], probs [B, C]).
+
+    probs: the mean softmax of MC_PASSES passes with dropout active (Gal and Ghahramani 2016, arXiv 1506.02142). The
+    student's only dropout is the one before its classifier, so that the passes can share the trunk. Draws come from
+    torch's global random state.
+    """
+
+    def __init__(self, student):
+        super().__init__()
+        self.student, self.input = student, student.input
+
+    def forward(self, x):
+        features = self.student.trunk(x)
+        logits = self.student.classifier(features)
+        if not logits.shape[1]:  # drop_class_head
+            return logits, self.student.confidence(features).squeeze(1), logits
+        dropout, head = self.student.classifier
+        passes = F.dropout(features.expand(MC_PASSES, -1, -1), dropout.p, training=True)
+        return logits, self.student.confidence(features).squeeze(1), head(passes).softmax(-1).mean(0)
+
+
+class AsTeacher(nn.Module):
+    """A student as a plain clip classifier: float [B, 3, F, H, W] -> class logits [B, C]."""
+
+    def __init__(self, student):
+        super().__init__()
+        self.student, self.input = student, student.input
+
+    def forward(self, x):
+        return self.student(x)[0]
 
 
 class _NoClasses(nn.Module):
