@@ -1,17 +1,21 @@
-# make reproduce: the whole study; make test: the tests; make lab: JupyterLab
+# make reproduce: the whole study; make test: the tests; make lab: JupyterLab; make book: HTML pages
 PROFILE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: reproduce test lint lab
+.PHONY: reproduce test lint lab book
 
 reproduce: .venv/installed
 	$(BIN)/snakemake --configfile config/$(PROFILE).yaml --cores all --quiet rules
 	$(BIN)/python -m workflow.report config/$(PROFILE).yaml
 
 test: .venv/installed
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not slow"
 	$(BIN)/pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
+	$(BIN)/pytest -m slow
+
+book: .venv/installed
+	$(BIN)/python -m workflow.book config/$(PROFILE).yaml
 
 lint: .venv/installed
 	$(BIN)/ruff check

@@ -51,7 +51,7 @@ STEPS = {
     ),
     "08_flops_and_time": (
         RUN,
-        ["cost.parquet", "division_cost.parquet", "seconds.parquet"],
+        ["cost.parquet", "division_cost.parquet", "seconds.parquet", "costs.json"],
         [
             RUN + "/accuracy_vs_k.parquet",
             RUN + "/division.parquet",

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import torch
+from tqdm.auto import tqdm
 
 from condi_lib import flops
 from condi_lib.data import read_clips
@@ -40,19 +41,20 @@ class Predictor:
             return torch.cat(outputs).float().cpu().numpy()
         return [torch.cat(part).float().cpu().numpy() for part in zip(*outputs, strict=True)]
 
-    def __call__(self, path, k=None, k_student=0, mode="nested"):
+    def __call__(self, path, k=None, k_student=0, mode="nested", progress=False):
         """One video file: decoded once, scored by the student, its k best clips classified (all for k = None).
 
         Returns a dict: top5 ([class, probability], best first), score, confidence (as in the score table, float [N];
         None without a student), by_student and by_teacher (bool [N]: who classified which clip), multiply_adds
-        ({network: int}), seconds ({"decode", "student", "teacher": float}), n_frames and fault (see iter_frames).
+        ({network: int}), seconds ({"decode", "student", "teacher": float}), n_frames and fault (see iter_frames), and
+        clips (uint8 [N, 3, F, H, W]). progress: shows a bar of the three stages.
         Raises VideoError for a file that cannot be read; ValueError for k < 1, k_student outside 0..k, or either
         without a student.
         """
         student = "student" in self.networks
         if not student and (k is not None or k_student):
             raise ValueError(f"k, k_student: found {k}, {k_student}; without a student all clips go to the teacher")
-        clock, report = _Clock(self.device), {}
+        clock, report = _Clock(self.device, progress), {}
         clips = read_clips(path, self.frames, self.size, report=report)
         n = len(clips)
         clock.lap("decode")
@@ -71,6 +73,7 @@ class Predictor:
         if by_teacher.any():
             probs.append(softmax(self._run("teacher", clips[torch.from_numpy(by_teacher)])))
         clock.lap("teacher")
+        clock.bar.close()
         mean = np.concatenate([p for p in probs if len(p)]).mean(0)
         best = np.argsort(-mean, kind="stable")[:5]
         names = self.class_names or range(len(mean))
@@ -85,6 +88,7 @@ class Predictor:
                 "teacher": int(by_teacher.sum()) * self.multiply_adds["teacher"],
             },
             "seconds": clock.seconds,
+            "clips": clips,
             **report,
         }
 
@@ -92,11 +96,15 @@ class Predictor:
 class _Clock:
     """Seconds of wall time between laps, the device's queued work included."""
 
-    def __init__(self, device):
-        self.device, self.seconds, self.last = device, {}, time.perf_counter()
+    def __init__(self, device, progress=False):
+        self.device, self.seconds = device, {}
+        self.bar = tqdm(total=3, desc="decode", unit="stage", disable=not progress)
+        self.last = time.perf_counter()
 
     def lap(self, stage):
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         now = time.perf_counter()
         self.seconds[stage], self.last = now - self.last, now
+        self.bar.set_description(f"{stage} done")
+        self.bar.update()
