@@ -195,6 +195,16 @@ def thirds(values, names):
     return np.asarray(names)[np.searchsorted(np.quantile(values, (1 / 3, 2 / 3)), values)]
 
 
+def divided_probs(arrays, probs, entropy, k, k_student, mode="nested"):
+    """Divided inference of one seed: (sum over the chosen clips of their probabilities [V, C], by_student, by_teacher).
+
+    probs [V, N, C], entropy [V, N]: the student's, of arrays.student_logits; who classifies what: see sampler.divide.
+    """
+    by_student, by_teacher = divide(arrays.score, entropy, k, k_student, arrays.mask, mode)
+    total = (probs * by_student[..., None]).sum(1) + (arrays.probs * by_teacher[..., None]).sum(1)
+    return total, by_student, by_teacher
+
+
 def division(arrays, ks, mode="nested"):
     """ConDi-SR's divided inference: a tidy table, a row for each k in ks and each k_student from 0 to k.
 
@@ -210,8 +220,7 @@ def division(arrays, ks, mode="nested"):
     for s, one in enumerate(arrays):
         probs, entropy = softmax(one.student_logits), predictive_entropy(one.student_logits)
         for i, (k, k_student) in enumerate(rows):
-            by_student, by_teacher = divide(one.score, entropy, k, k_student, one.mask, mode)
-            total = (probs * by_student[..., None]).sum(1) + (one.probs * by_teacher[..., None]).sum(1)
+            total, _, by_teacher = divided_probs(one, probs, entropy, k, k_student, mode)
             right[i, s] = place_of_truth(total, one.labels) == 0
             n_clips[i, s] = by_teacher.sum(1).mean()
     head = pd.DataFrame(rows, columns=["k", "k_student"]).assign(mode=mode, n_clips=n_clips.mean(1))

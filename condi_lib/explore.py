@@ -3,8 +3,7 @@
 import html
 import io
 import tempfile
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import ipywidgets as widgets
@@ -40,15 +39,17 @@ class Study:
     costs: dict  # of notebook 08: multiply-adds and seconds of a clip
     parameters: dict  # of notebook 08
 
-    @cached_property
-    def _arrays(self):
-        return {}
+    _arrays: dict = field(default_factory=dict)  # {split: sampler.read_arrays}, as they are asked for
 
     def arrays(self, split):
         """sampler.read_arrays of a split, read once."""
         if split not in self._arrays:
             self._arrays[split] = sampler.read_arrays(self.clips, self.scores, split)
         return self._arrays[split]
+
+    def place(self, split, video):
+        """The video's row in the split's arrays."""
+        return int(np.flatnonzero(self.arrays(split)[""][0][0].videos == video)[0])
 
     def at(self, split, k, k_student=0):
         """What K and K_s give on the split.
@@ -57,10 +58,8 @@ class Study:
         (bool [V, N]), multiply_adds and seconds per video, and these two as shares of dense.
         """
         test, _ = self.arrays(split)["condi_sr"][0]
-        entropy = predictive_entropy(test.student_logits)
-        by_student, by_teacher = sampler.divide(test.score, entropy, k, k_student, test.mask)
-        total = (softmax(test.student_logits) * by_student[..., None]).sum(1)
-        total += (test.probs * by_teacher[..., None]).sum(1)
+        probs, entropy = softmax(test.student_logits), predictive_entropy(test.student_logits)
+        total, by_student, by_teacher = evaluation.divided_probs(test, probs, entropy, k, k_student)
         n, seen = test.mask.sum(1).mean(), by_teacher.sum(1).mean()
         unit, second = self.costs["multiply_adds"], self.costs["seconds"]
         spent = flops.per_video(n, seen, unit["student"], unit["teacher"])
@@ -161,7 +160,7 @@ def clip_table(study, split, video, images=True):
     largest, correct, and ConDi-SR's score.
     """
     test, _ = study.arrays(split)["condi_sr"][0]
-    v = int(np.flatnonzero(test.videos == video)[0])
+    v = study.place(split, video)
     real = test.mask[v]
     table = pd.DataFrame(
         {
@@ -180,12 +179,10 @@ def middle_frames(clips):
     return clips[:, :, clips.shape[2] // 2].permute(0, 2, 3, 1).numpy()
 
 
-def chosen_table(study, split, video, k, k_student):
-    """Who keeps which clips of a video at k: {label: bool [N]} for each sampler, division in two rows."""
-    arrays = study.arrays(split)
-    test = arrays[""][0][0]
-    v = int(np.flatnonzero(test.videos == video)[0])
-    real = test.mask[v]
+def chosen_table(study, split, video, k, at):
+    """Who keeps which clips of a video at k: {label: bool [N]} for each sampler, and division (at: Study.at) in two."""
+    arrays, v = study.arrays(split), study.place(split, video)
+    real = arrays[""][0][0].mask[v]
     one = {
         loss: [tuple(_one_video(a, v) if i == 0 else a for i, a in enumerate(pair)) for pair in pairs]
         for loss, pairs in arrays.items()
@@ -195,7 +192,6 @@ def chosen_table(study, split, video, k, k_student):
         if name not in ("dense", "random"):
             weights = sampler.keep(name, one)[0](k)[0]
             kept[sampler.SAMPLERS[name].label] = (weights > 0)[real]
-    at = study.at(split, k, k_student)
     divided = {
         "ConDi-SR: to the student": at["by_student"][v][real],
         "ConDi-SR: to the teacher": at["by_teacher"][v][real],
@@ -295,8 +291,8 @@ def explorer(root="runs", figures_out="figures/explore", start=None):
         study = state["study"]
         at = study.at(split.value, k.value, min(k_student.value, k.value))
         test = study.arrays(split.value)[""][0][0]
-        v = int(np.flatnonzero(test.videos == video.value)[0])
-        state["chosen"] = chosen_table(study, split.value, video.value, k.value, min(k_student.value, k.value))
+        v = study.place(split.value, video.value)
+        state["chosen"] = chosen_table(study, split.value, video.value, k.value, at)
         guess = int(at["probs"][v].argmax())
         verdict = "right" if at["right"][v] else f"wrong, it is {study.class_name(test.labels[v])}"
         share, time = 100 * at["multiply_adds_of_dense"], 100 * at["seconds_of_dense"]

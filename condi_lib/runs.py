@@ -21,7 +21,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from condi_lib import catalogue
-from condi_lib.data import AUGMENTATIONS, DATASETS
+from condi_lib.data import AUGMENTATIONS, DATASETS, write_atomically
 from condi_lib.models import TEACHER_NAMES, WIDTHS
 from condi_lib.training import LOSSES
 
@@ -155,14 +155,16 @@ class Run:
     def write_table(self, path, table):
         table = table.copy()
         table.attrs = self.provenance()
-        _write(path, lambda part: table.to_parquet(part, index=False))
+        write_atomically(path, lambda part: table.to_parquet(part, index=False))
 
     def write_json(self, path, values):
-        _write(path, lambda part: part.write_text(json.dumps({**values, "provenance": self.provenance()}, indent=1)))
+        write_atomically(
+            path, lambda part: part.write_text(json.dumps({**values, "provenance": self.provenance()}, indent=1))
+        )
 
     def write_weights(self, path, network):
         state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
-        _write(path, lambda part: save_file(state, part, {"provenance": json.dumps(self.provenance())}))
+        write_atomically(path, lambda part: save_file(state, part, {"provenance": json.dumps(self.provenance())}))
 
     def read_table(self, path, step):
         """A table that notebook `step` wrote. Raises MissingStep if it is not there or is of another run."""
@@ -230,18 +232,6 @@ def read_provenance(path):
         raise MissingStep(f"{path}: holds no provenance of ours ({type(e).__name__})") from e
 
 
-def _write(path, write):
-    """Calls write(temporary path), then renames: nothing half-written ever stands at `path`."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        write(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def make_figures(run, folder, *names):
     """Makes these figures and tables of the catalogue from the run's tables, and saves them into `folder`.
 
@@ -267,15 +257,15 @@ def save_figure(run, folder, name, figure, table):
     folder = Path(folder)
     if figure is not None:
         for ext, options in ((".png", {"dpi": 150}), (".svg", {"metadata": {"Date": None}})):
-            _write(
+            write_atomically(
                 folder / f"{name}{ext}",
                 lambda part, e=ext, o=options: figure.savefig(part, format=e[1:], bbox_inches="tight", **o),
             )
     if table is not None:
         table = table.drop(columns="image", errors="ignore")  # pictures inside a table
         options = {"index": False, "float_format": "%.6g", "lineterminator": "\n"}
-        _write(folder / f"{name}.csv", lambda part: table.to_csv(part, **options))
-        _write(folder / f"{name}.md", lambda part: part.write_text(markdown(table) + "\n"))
+        write_atomically(folder / f"{name}.csv", lambda part: table.to_csv(part, **options))
+        write_atomically(folder / f"{name}.md", lambda part: part.write_text(markdown(table) + "\n"))
     run.write_json(folder / f"{name}.json", {"name": name, "rows": 0 if table is None else len(table)})
 
 

@@ -86,7 +86,7 @@ def test_the_table_of_choices_is_each_samplers(folder):
     arrays = study.arrays("test")
     test = arrays[""][0][0]
     v = int(test.mask.sum(1).argmax())
-    chosen = explore.chosen_table(study, "test", test.videos[v], 2, 1)
+    chosen = explore.chosen_table(study, "test", test.videos[v], 2, study.at("test", 2, 1))
     for name in ("oracle", "equidistant", "st_ent", "condi_sr", "st_ent_scaled"):
         expected = sampler.keep(name, arrays)[0](2)[v][test.mask[v]]
         np.testing.assert_array_equal(chosen[sampler.SAMPLERS[name].label], expected > 0, name)

@@ -8,6 +8,7 @@ from condi_lib.data.video import (
     decoded_folder,
     iter_clips,
     read_clips,
+    write_atomically,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "iter_clips",
     "probe_videos",
     "read_clips",
+    "write_atomically",
 ]

@@ -104,6 +104,18 @@ def read_clips(path, frames=16, size=112, drop_last=False, report=None):
     return torch.stack(list(iter_clips(path, frames, size, drop_last, report)))
 
 
+def write_atomically(path, write):
+    """Calls write(temporary path), then renames: nothing half-written ever stands at `path`."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def cached_clips(path, frames, size, folder, report=None):
     """read_clips through a folder of decoded videos, filled as it is used; None for the folder decodes each time.
 
@@ -125,13 +137,7 @@ def cached_clips(path, frames, size, folder, report=None):
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         pass  # not there, or cut
     clips = read_clips(path, frames, size, report=report)
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    part = copy.with_suffix(f".{os.getpid()}.part")
-    try:
-        save_file({"clips": clips}, part, {"report": json.dumps(report)})
-        os.replace(part, copy)
-    finally:
-        part.unlink(missing_ok=True)
+    write_atomically(copy, lambda part: save_file({"clips": clips}, part, {"report": json.dumps(report)}))
     return clips
 
 
