@@ -180,6 +180,11 @@ def check_bad_share(reasons, n, max_bad_share):
         )
 
 
+def derived_seed(*numbers):
+    """A seed for torch from non-negative integers, such as (seed, epoch, step)."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
 def recolour(clips):
     """Training augmentation: permutes the colour channels of each clip at random and inverts half of the clips.
 
@@ -232,10 +237,11 @@ class VideoDataset(Dataset):
 
 
 class ClipDataset(Dataset):
-    """Clips for training, a batch at a time: {"clips": uint8 [B, 3, F, H, W], **columns, "bad": {path: reason}}.
+    """Clips for training, a batch at a time: clips uint8 [B, 3, F, H, W], columns, paths (str), bad ({path: reason}).
 
     videos: the video table; columns: {name: tensor of M rows} for the M clips listed in `table` (video, clip).
-    augment: a function of the batch's clips, such as recolour. All clips are decoded once and held where they take at
+    augment: a function of the batch's clips, such as recolour; what it draws follows from the first clip's number and
+    from `draw`, numbers that training changes with the epoch. All clips are decoded once and held where they take at
     most `cache_gb`; else each is decoded when it is asked for. Clips that cannot be read are left out, and named in
     "bad"; more than a share of max_bad_share of the videos raises VideoError. decoded: a folder for cached_clips.
     """
@@ -246,7 +252,7 @@ class ClipDataset(Dataset):
         paths = videos.set_index("video").path
         self.where = list(zip(table.video.map(paths), table["clip"], strict=True))
         self.columns, self.frames, self.size = columns, frames, size
-        self.augment, self.cache, self.bad = augment, None, {}
+        self.augment, self.cache, self.bad, self.draw = augment, None, {}, (0, 0)
         self.max_bad_share, self.n_videos = max_bad_share, table.video.nunique()
         if len(table) * 3 * frames * size * size <= cache_gb * 2**30:
             self._decode_all(table.reset_index(drop=True), paths, decoded)
@@ -294,5 +300,8 @@ class ClipDataset(Dataset):
                 torch.stack(read) if read else torch.empty(0, 3, self.frames, self.size, self.size, dtype=torch.uint8)
             )
         if self.augment and len(clips):
-            clips = self.augment(clips)
-        return {"clips": clips, **{name: column[index] for name, column in self.columns.items()}, "bad": bad}
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(derived_seed(*self.draw, indices[0]))
+                clips = self.augment(clips)
+        columns = {name: column[index] for name, column in self.columns.items()}
+        return {"clips": clips, **columns, "paths": [self.where[i][0] for i in index.tolist()], "bad": bad}

@@ -1,5 +1,6 @@
 """What a network wants to see, and uint8 clips made into that."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -40,6 +41,15 @@ def to_input(clips, network):
     x = clips.to(next(network.parameters()).device, memory_format=LAYOUT, non_blocking=True).float()
     mean, std = (torch.tensor(v, device=x.device).view(3, 1, 1, 1) for v in (wants.mean, wants.std))
     return (x - mean) / std
+
+
+@contextmanager
+def memory_advice(what, lower):
+    """Turns a GPU's lack of memory into a RuntimeError that says which parameters to lower."""
+    try:
+        yield
+    except torch.OutOfMemoryError as e:
+        raise RuntimeError(f"{what}: the GPU's memory does not suffice; lower {lower} ({str(e).splitlines()[0]})") from e
 
 
 def check_input(network, frames, size):
