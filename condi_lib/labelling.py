@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from condi_lib.data import VideoDataset, VideoError, check_bad_share
-from condi_lib.models import MonteCarloDropout, fold_batch_norms, to_input
+from condi_lib.models import MonteCarloDropout, fold_batch_norms, memory_advice, to_input
 
 
 def run_over_videos(network, videos, frames, size, batch_size=256, workers=0, decoded=None, desc="clips"):
@@ -21,7 +21,7 @@ def run_over_videos(network, videos, frames, size, batch_size=256, workers=0, de
     where the video cannot be read; report is iter_frames'. Clips of consecutive videos share batches; `workers`
     processes decode ahead of the network; decoded: a folder for data.cached_clips.
     """
-    network = Accelerator().prepare(fold_batch_norms(copy.deepcopy(network)))
+    network = Accelerator().prepare_model(fold_batch_norms(copy.deepcopy(network)), evaluation_mode=True)
     loader = DataLoader(VideoDataset(videos.path, frames, size, decoded), batch_size=None, num_workers=workers)
     rows = videos.itertuples(index=False)
     waiting, held = [], 0
@@ -29,7 +29,7 @@ def run_over_videos(network, videos, frames, size, batch_size=256, workers=0, de
     def flush():
         read = [clips for _, clips, _ in waiting if not isinstance(clips, VideoError)]
         if read:
-            with torch.inference_mode():
+            with torch.inference_mode(), memory_advice(desc, f"batch_size ({batch_size})"):
                 outputs = network(to_input(torch.cat(read), network))
             single = isinstance(outputs, torch.Tensor)
             arrays = [x.float().cpu().numpy() for x in ([outputs] if single else outputs)]
@@ -58,16 +58,17 @@ def _check_labels(videos, classes):
         raise ValueError(f"label: {bad.video.iloc[0]} has {bad.label.iloc[0]}, expected 0 to {classes - 1}")
 
 
-def label_clips(teacher, videos, frames, size, max_bad_share=0.05, **options):
+def label_clips(teacher, videos, frames, size, max_bad_share=0.05, desc="labelling", **options):
     """(clip table, video table): a row a clip of every readable video; and what became of each video.
 
     Clip table: video, clip, start_frame, n_real_frames (frames that are not padding), split, label, teacher_logits
     (float32 [C]), correct (z of Eq. 3.1). In the video table n_frames is now what was decoded, ok is False for a video
     without a frame, and error says why, or where a video that is used broke off. Raises VideoError where more than
-    max_bad_share of the videos cannot be read, ValueError for a label outside the teacher's classes.
+    max_bad_share of the videos cannot be read (at 1 the clip table may be empty), ValueError for a label outside the
+    teacher's classes.
     """
     tables, n_frames, errors, bad = [], [], [], {}
-    for row, logits, report in run_over_videos(teacher, videos, frames, size, desc="labelling", **options):
+    for row, logits, report in run_over_videos(teacher, videos, frames, size, desc=desc, **options):
         n_frames.append(report["n_frames"])
         errors.append(report["fault"])
         if isinstance(logits, VideoError):
@@ -91,10 +92,11 @@ def label_clips(teacher, videos, frames, size, max_bad_share=0.05, **options):
                 }
             )
         )
-    if not tables:
+    if not tables and max_bad_share < 1:
         raise VideoError(f"videos: none of {len(videos)} could be read; first: {next(iter(bad.values()), 'no video')}")
     ok = ~videos.video.isin(bad)
-    return pd.concat(tables, ignore_index=True), videos.assign(n_frames=n_frames, ok=ok, error=errors)
+    clips = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    return clips, videos.assign(n_frames=n_frames, ok=ok, error=errors)
 
 
 def softmax(logits):

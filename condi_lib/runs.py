@@ -7,23 +7,31 @@ version and its provenance: notebook, parameters, versions, commit, device.
 
 import ast
 import difflib
+import fcntl
+import hashlib
 import json
 import os
 import platform
+import shutil
+import socket
 import subprocess
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet
 import torch
+from accelerate import PartialState
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from condi_lib import catalogue
-from condi_lib.data import AUGMENTATIONS, DATASETS, write_atomically
+from condi_lib.data import AUGMENTATIONS, DATASETS, VideoError, check_bad_share, write_atomically
+from condi_lib.labelling import label_clips
 from condi_lib.models import TEACHER_NAMES, WIDTHS
-from condi_lib.training import LOSSES
+from condi_lib.training import LOSSES, digest
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = 1
@@ -38,15 +46,16 @@ CHOICES = {
 }
 AT_LEAST = {
     **dict.fromkeys(("ks", "division_ks", "division_k", "student_repeats", "frames"), 1),
-    **dict.fromkeys(("epochs", "batch_size", "n_timed"), 1),
+    **dict.fromkeys(("epochs", "batch_size", "accumulate", "n_timed", "shards", "part_videos"), 1),
     **dict.fromkeys(("teacher_epochs", "student_epochs"), 0),
     **dict.fromkeys(("seed", "seeds", "variant_seeds", "planted_seed", "division_k_student", "rank_weight"), 0),
-    **dict.fromkeys(("workers", "folds", "split_seed", "conf_weight", "pos_weight"), 0),
+    **dict.fromkeys(("workers", "folds", "split_seed", "conf_weight", "pos_weight", "shard", "checkpoint_min"), 0),
     "fold": 1,
     "size": 16,
 }
 ABOVE_0 = ("lr", "teacher_lr", "tau", "budget")
 SHARES = ("max_bad_share", "val_share")
+HOW = ("workers", "shard", "shards", "checkpoint_min")  # parameters that change nothing in what is made
 
 
 class ParameterError(ValueError):
@@ -55,6 +64,10 @@ class ParameterError(ValueError):
 
 class MissingStep(FileNotFoundError):
     """A file that an earlier notebook writes is not there, or is another run's."""
+
+
+class BusyRun(RuntimeError):
+    """Another process is making the same files."""
 
 
 def declared_parameters(notebook):
@@ -126,11 +139,15 @@ class Run:
     def student_folder(self, loss, seed, variant=""):
         return self.folder / (f"{loss}-{variant}" if variant else loss) / f"seed{seed}"
 
+    def made_with(self):
+        """The parameters that what is made depends on."""
+        return {name: value for name, value in self.parameters.items() if name not in HOW}
+
     def provenance(self):
         return {
             "schema": SCHEMA,
             "notebook": self.notebook,
-            "parameters": self.parameters,
+            "parameters": self.made_with(),
             "versions": {
                 "python": platform.python_version(),
                 "torch": torch.__version__,  # with the build
@@ -148,30 +165,88 @@ class Run:
                 found = read_provenance(path)
             except MissingStep:
                 return False
-            if (found["notebook"], found["parameters"]) != (self.notebook, self.parameters):
+            if (found["notebook"], found["parameters"]) != (self.notebook, self.made_with()):
                 return False
         return True
 
+    @contextmanager
+    def alone(self, folder):
+        """While it lasts, no other run may work in this folder; raises BusyRun where one does.
+
+        The system lets go of the lock when the process ends, however it ends.
+        """
+        if not PartialState().is_main_process:
+            yield
+            return
+        path = Path(folder) / f".{self.notebook}.lock"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("a+")
+        except OSError as e:
+            raise OSError(f"{folder}: cannot be written: {e}") from e
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise BusyRun(
+                    f"{folder}: notebook {self.notebook} is already running there ({file.read().strip()}); wait for it, "
+                    "or give this one another `out`"
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+            yield
+
+    def checkpoint(self, path):
+        """Where training.fit keeps the checkpoint of the weights that will stand at `path`."""
+        key = digest((self.notebook, self.made_with()))[:12]
+        return Path(path).with_name(f".{Path(path).stem}-{key}.pt")
+
+    def _write(self, path, write):
+        """Of several processes (accelerate launch) one writes, and the others wait until it has."""
+        if PartialState().is_main_process:
+            write_atomically(path, write)
+        PartialState().wait_for_everyone()
+
     def write_table(self, path, table):
-        table = table.copy()
+        self._write(path, lambda part: self._to_parquet(part, table))
+
+    def _to_parquet(self, part, table):
+        table = table.copy(deep=False)
         table.attrs = self.provenance()
-        write_atomically(path, lambda part: table.to_parquet(part, index=False))
+        table.to_parquet(part, index=False)
 
     def write_json(self, path, values):
-        write_atomically(
-            path, lambda part: part.write_text(json.dumps({**values, "provenance": self.provenance()}, indent=1))
-        )
+        text = json.dumps({**values, "provenance": self.provenance()}, indent=1)
+        self._write(path, lambda part: part.write_text(text))
 
     def write_weights(self, path, network):
+        """Writes the weights, and removes the checkpoint of their training."""
         state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
-        write_atomically(path, lambda part: save_file(state, part, {"provenance": json.dumps(self.provenance())}))
+        self._write(path, lambda part: save_file(state, part, {"provenance": json.dumps(self.provenance())}))
+        if PartialState().is_main_process:
+            self.checkpoint(path).unlink(missing_ok=True)
 
-    def read_table(self, path, step):
-        """A table that notebook `step` wrote. Raises MissingStep if it is not there or is of another run."""
+    def read_table(self, path, step, columns=None, split=None):
+        """A table that notebook `step` wrote (some columns; one split or several). Raises MissingStep.
+
+        MissingStep: it is not there, cannot be read or is of another run.
+        """
         self.check(path, step)
-        table = pd.read_parquet(path)
+        splits = [split] if isinstance(split, str) else split
+        try:
+            table = pd.read_parquet(path, columns=columns, filters=[("split", "in", splits)] if splits else None)
+        except (OSError, pyarrow.ArrowException) as e:
+            raise MissingStep(f"{path} cannot be read ({e}): run notebooks/{step}.ipynb again") from e
         table.attrs = {}
         return table
+
+    def read_in_parts(self, path, step, columns=None):
+        """The same table, some thousand rows at a time: for tables that memory does not hold."""
+        with pyarrow.parquet.ParquetFile(self.check(path, step)) as file:
+            for i in range(file.num_row_groups):
+                yield file.read_row_group(i, columns).to_pandas()
 
     def read_json(self, path, step):
         """What notebook `step` wrote with write_json, without its provenance. Raises MissingStep."""
@@ -198,6 +273,10 @@ class Run:
             found = read_provenance(path)
         except MissingStep:
             raise MissingStep(f"{path} is missing or unreadable: run notebooks/{step}.ipynb first") from None
+        if found.get("schema") != SCHEMA:
+            raise MissingStep(
+                f"{path} has schema {found.get('schema')!r}, expected {SCHEMA}: run notebooks/{step}.ipynb again"
+            )
         for name in ("dataset", "teacher", "frames", "size"):
             mine, theirs = self.parameters.get(name), found["parameters"].get(name)
             if mine != theirs and None not in (mine, theirs):
@@ -216,13 +295,68 @@ def start(notebook, scope):
     return Run(notebook, parameters, Path(parameters["out"]) / parameters["dataset"] / parameters["teacher"])
 
 
+def label_in_parts(
+    run, network, videos, max_bad_share=0.05, part_videos=500, shard=0, shards=1, frames=16, size=112, **options
+):
+    """labelling.label_clips over many videos, kept as it goes: (files of the clip table, files of the video table).
+
+    Parts of part_videos videos are labelled one by one, those of all processes of an `accelerate launch` side by side, and
+    each is written when it is done, so that a killed run goes on at its first missing part. With shards = 1 the parts are
+    then joined into clips.parquet and labelled_videos.parquet, which do not depend on processes and shards. With more,
+    this call labels part number shard, shard + shards, ... alone, and returns their files; once all shards have run, a call
+    with shards = 1 joins them. Memory holds one part. Parts of other weights, videos or parameters are not used.
+    Raises ValueError for a shard that is not below shards; else as label_clips.
+    """
+    if shard >= shards:
+        raise ValueError(f"shard: found {shard}, expected 0 to shards - 1 = {shards - 1}")
+    state = PartialState()
+    identity = run.made_with(), part_videos, videos[["video", "path", "label", "split"]].values.tolist()
+    folder = run.folder / f"parts-{digest(identity, network.state_dict())[:12]}"
+    names = [f"{i:06d}.parquet" for i in range(-(-len(videos) // part_videos))]
+    mine = range(len(names))[shard::shards]
+    reasons = []
+    for i in mine[state.process_index :: state.num_processes]:
+        files = [folder / f"{kind}_{names[i]}" for kind in ("videos", "clips")]
+        if not run.is_done(*files):
+            part = videos.iloc[i * part_videos : (i + 1) * part_videos]
+            desc = f"labelling, part {i + 1} of {len(names)}"
+            clips, seen = label_clips(network, part, frames, size, 1.0, desc, **options)
+            for file, table in zip(files, (seen, clips), strict=True):
+                write_atomically(file, lambda at, table=table: run._to_parquet(at, table))
+        seen = pd.read_parquet(files[0], columns=["ok", "error"])
+        reasons += seen.error[~seen.ok].tolist()
+        check_bad_share(reasons, len(videos), max_bad_share)
+    state.wait_for_everyone()
+    parts = {kind: [folder / f"{kind}_{names[i]}" for i in mine] for kind in ("clips", "videos")}
+    parts["clips"] = [file for file in parts["clips"] if pyarrow.parquet.read_metadata(file).num_rows]
+    if not parts["clips"]:
+        raise VideoError(f"videos: none of {len(videos)} could be read; first: {next(iter(reasons), 'no video')}")
+    if shards > 1:
+        return parts["clips"], parts["videos"]
+    joined = {"clips": run.folder / "clips.parquet", "videos": run.folder / "labelled_videos.parquet"}
+    table = pd.concat([pd.read_parquet(file) for file in parts["videos"]], ignore_index=True)
+    check_bad_share(table.error[~table.ok].tolist(), len(table), max_bad_share)
+    run.write_table(joined["videos"], table)
+    run._write(joined["clips"], lambda at: _join(at, parts["clips"], run.provenance()))
+    if state.is_main_process:
+        shutil.rmtree(folder)
+    return [joined["clips"]], [joined["videos"]]
+
+
+def _join(path, files, provenance):
+    """One parquet file of many with the same columns, a row group each."""
+    schema = pyarrow.parquet.read_schema(files[0])
+    schema = schema.with_metadata({**schema.metadata, b"PANDAS_ATTRS": json.dumps(provenance).encode()})
+    with pyarrow.parquet.ParquetWriter(path, schema) as out:
+        for file in files:
+            out.write_table(pyarrow.parquet.read_table(file).replace_schema_metadata(schema.metadata))
+
+
 def read_provenance(path):
     """The provenance inside a parquet, safetensors or JSON file of a run. Raises MissingStep where there is none."""
     path = Path(path)
     try:
         if path.suffix == ".parquet":
-            import pyarrow.parquet
-
             return json.loads(pyarrow.parquet.read_schema(path).metadata[b"PANDAS_ATTRS"])
         if path.suffix == ".safetensors":
             with safe_open(path, "pt") as file:

@@ -170,8 +170,8 @@ def fit(
     correct, video = (dataset.columns[name] if name else None for name in (balance, pair_by))
     order = EpochSampler(len(dataset), seed, correct, video)
     parts = Parts(order, batch_size, accumulate, n_processes, rank)
-    settings = (epochs, lr, batch_size, seed, weight_decay, balance, pair_by, accumulate, n_processes, workers > 0)
-    digest = _digest(settings, network.state_dict(), dataset.columns) if checkpoint else ""
+    settings = (epochs, lr, batch_size, seed, weight_decay, balance, pair_by, accumulate, n_processes)
+    fingerprint = digest(settings, network.state_dict(), dataset.columns) if checkpoint else ""
     trained = network if n_processes == 1 else _synchronised(network, device)
     optimiser = torch.optim.AdamW(
         [p for p in trained.parameters() if p.requires_grad], lr, weight_decay=weight_decay, fused=True
@@ -182,7 +182,7 @@ def fit(
     if accelerator.scaler:
         stateful["scaler"] = accelerator.scaler
     at = {"epoch": 0, "step": 0, "n": 0, "sums": {}, "history": [], "loss_state": getattr(batch_loss, "state", {})}
-    _restore(checkpoint, digest, stateful, at)
+    _restore(checkpoint, fingerprint, stateful, at)
     loader = DataLoader(dataset, batch_sampler=parts, collate_fn=_as_it_is, num_workers=workers)
     frozen = [m for m in trained.modules() if _is_frozen(m)]
 
@@ -236,21 +236,22 @@ def fit(
                 at["sums"] = {name: at["sums"].get(name, 0.0) + x for name, x in sums.items()} or at["sums"]
                 progress.update()
                 if checkpoint and time.monotonic() - saved > 60 * checkpoint_min:
-                    _save(checkpoint, digest, stateful, at, accelerator)
+                    _save(checkpoint, fingerprint, stateful, at, accelerator)
                     saved = time.monotonic()
             means = {name: x / at["n"] for name, x in at["sums"].items()}
             at["history"].append({"epoch": at["epoch"] + 1, **means})
             at |= {"epoch": at["epoch"] + 1, "step": 0, "n": 0, "sums": {}}
             progress.set_postfix_str(f"loss {means['loss']:.3f}")
             if checkpoint:
-                _save(checkpoint, digest, stateful, at, accelerator)
+                _save(checkpoint, fingerprint, stateful, at, accelerator)
     if trained is not network:
         network.load_state_dict(trained.state_dict())
     network.eval()
     return pd.DataFrame(at["history"])
 
 
-def _digest(settings, *states):
+def digest(settings, *states):
+    """A fingerprint, hexadecimal, of values that have a repr and of {name: tensor}."""
     found = hashlib.sha1(repr(settings).encode())
     for state in states:
         for name, tensor in state.items():
@@ -258,20 +259,20 @@ def _digest(settings, *states):
     return found.hexdigest()
 
 
-def _save(checkpoint, digest, stateful, at, accelerator):
+def _save(checkpoint, fingerprint, stateful, at, accelerator):
     finite = all(torch.isfinite(p).all() for p in stateful["network"].parameters())
     if accelerator.is_main_process and finite:  # else the next loss says so, and the last good checkpoint stays
         states = {name: one.state_dict() for name, one in stateful.items()}
-        write_atomically(checkpoint, lambda part: torch.save({"digest": digest, "at": at, **states}, part))
+        write_atomically(checkpoint, lambda part: torch.save({"fingerprint": fingerprint, "at": at, **states}, part))
 
 
-def _restore(checkpoint, digest, stateful, at):
+def _restore(checkpoint, fingerprint, stateful, at):
     """Loads a checkpoint of this training, where there is one, into `stateful` and `at`."""
     if checkpoint is None or not Path(checkpoint).exists():
         return
     try:
         found = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        same = found["digest"] == digest
+        same = found["fingerprint"] == fingerprint
     except Exception as e:  # whatever a cut or foreign file makes of the unpickler
         raise RuntimeError(
             f"{checkpoint}: cannot be read as a checkpoint of training ({type(e).__name__}); delete it "

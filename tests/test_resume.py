@@ -116,7 +116,7 @@ def test_a_checkpoint_that_cannot_be_read_is_named(tmp_path, content):
         fit("st_ent", checkpoint)
         content = checkpoint.read_bytes()[: checkpoint.stat().st_size // 2]
     if content == "pickle":
-        torch.save({"digest": Evil(tmp_path / "ran")}, checkpoint)
+        torch.save({"fingerprint": Evil(tmp_path / "ran")}, checkpoint)
         content = checkpoint.read_bytes()
     checkpoint.write_bytes(content)
     with pytest.raises(RuntimeError, match=r"c.pt: cannot be read as a checkpoint of training .*delete it"):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -105,15 +106,21 @@ def read_clips(path, frames=16, size=112, drop_last=False, report=None):
 
 
 def write_atomically(path, write):
-    """Calls write(temporary path), then renames: nothing half-written ever stands at `path`."""
+    """Calls write(temporary path), then renames: nothing half-written ever stands at `path`.
+
+    Raises OSError, naming the file, where it cannot be written.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{os.getpid()}.{path.name}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(part)
         os.replace(part, path)
+    except Exception as e:  # a full disk has another one in each format's library
+        raise OSError(f"{path}: cannot be written: {e}") from e
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
 
 
 def cached_clips(path, frames, size, folder, report=None):

@@ -1,0 +1,142 @@
+"""Labelling in parts: what comes out depends on neither shards, processes nor where a run was killed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from condi_lib import labelling, runs
+from condi_lib.data import VideoError, planted, probe_videos
+from condi_lib.models import build_teacher
+
+TESTS = Path(__file__).resolve().parent
+
+
+def make_run(folder, **parameters):
+    parameters = {"dataset": "planted", "teacher": "resnext14_small", "frames": 8, "size": 32, **parameters}
+    return runs.Run("03_teacher_labels", parameters, Path(folder))
+
+
+def make_teacher(seed=0):
+    torch.manual_seed(seed)
+    return build_teacher("resnext14_small", 10).eval()
+
+
+def label(folder, videos, network=None, part_videos=2, shard=0, shards=1, **options):
+    run = make_run(folder, part_videos=part_videos, shard=shard, shards=shards)
+    options = {"frames": 8, "size": 32, "max_bad_share": 0.25, **options}
+    network = network or make_teacher()
+    return runs.label_in_parts(run, network, videos, part_videos=part_videos, shard=shard, shards=shards, **options)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """Seven planted test videos, all but the third readable."""
+    folder, rows = tmp_path_factory.mktemp("videos"), []
+    for i in range(7):
+        frames, _, label = planted.draw_video(planted.World(), "test", i)
+        path = folder / f"v{i}.mp4"
+        planted.write_video(path, frames[: 20 + 5 * i])
+        rows.append((f"v{i}", str(path), label, "test"))
+    found = probe_videos(pd.DataFrame(rows, columns=["video", "path", "label", "split"]))
+    (folder / "v2.mp4").write_bytes(b"broken since it was listed")
+    return found
+
+
+def tables(folder):
+    return [(Path(folder) / name).read_bytes() for name in ("clips.parquet", "labelled_videos.parquet")]
+
+
+def test_the_parts_together_are_the_table(videos, tmp_path):
+    label(tmp_path, videos)
+    clips, seen = labelling.label_clips(make_teacher(), videos, 8, 32, 0.25)
+    found = pd.read_parquet(tmp_path / "clips.parquet")
+    assert found.drop(columns="teacher_logits").equals(clips.drop(columns="teacher_logits").astype(found.dtypes[:-2]))
+    np.testing.assert_allclose(np.stack(found.teacher_logits), np.stack(clips.teacher_logits), atol=1e-5)
+    assert pd.read_parquet(tmp_path / "labelled_videos.parquet").ok.tolist() == seen.ok.tolist()
+    assert not list(tmp_path.glob("parts-*"))
+    again = list(make_run(tmp_path).read_in_parts(tmp_path / "clips.parquet", "03_teacher_labels"))
+    assert len(again) == 4 and pd.concat(again, ignore_index=True).equals(found)
+
+
+def test_shards_give_the_same_bytes(videos, tmp_path):
+    label(tmp_path / "one", videos)
+    for shard in (2, 0, 1):
+        clips, seen = label(tmp_path / "three", videos, shard=shard, shards=3)
+        assert sum(len(pd.read_parquet(file)) for file in seen) == {0: 3, 1: 2, 2: 2}[shard]
+        assert not (tmp_path / "three" / "clips.parquet").exists()
+
+    def never(x):
+        raise AssertionError("labels again")
+
+    network = make_teacher()
+    network.forward = never
+    label(tmp_path / "three", videos, network)
+    assert tables(tmp_path / "three") == tables(tmp_path / "one")
+
+
+def test_a_killed_run_goes_on_at_the_first_missing_part(videos, tmp_path, monkeypatch):
+    label(tmp_path / "whole", videos)
+    labelled, real = [], runs.label_clips
+
+    def dies_at_the_third(network, part, *args, **options):
+        if len(labelled) == 2:
+            raise KeyboardInterrupt
+        labelled.append(list(part.video))
+        return real(network, part, *args, **options)
+
+    monkeypatch.setattr(runs, "label_clips", dies_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        label(tmp_path / "broken", videos)
+    monkeypatch.setattr(runs, "label_clips", lambda n, part, *a, **o: (labelled.append(part.video[:1]), real(n, part, *a, **o))[1])
+    label(tmp_path / "broken", videos)
+    assert len(labelled) == 4
+    assert tables(tmp_path / "broken") == tables(tmp_path / "whole")
+
+
+def test_parts_of_another_teacher_or_a_cut_part_are_made_again(videos, tmp_path):
+    label(tmp_path / "a", videos, make_teacher(1), shards=2)
+    label(tmp_path / "a", videos, shards=2)
+    cut = sorted((tmp_path / "a").glob("parts-*/clips_*"))
+    for file in cut:
+        file.write_bytes(file.read_bytes()[:-50])
+    label(tmp_path / "a", videos)
+    label(tmp_path / "b", videos)
+    assert tables(tmp_path / "a") == tables(tmp_path / "b")
+
+
+def test_too_many_bad_videos_stop_the_run_and_none_at_all_too(videos, tmp_path):
+    with pytest.raises(VideoError, match="1 of 7 videos cannot be read, more than max_bad_share = 10.0%"):
+        label(tmp_path, videos, max_bad_share=0.1)
+    with pytest.raises(VideoError, match="none of 1 could be read"):
+        label(tmp_path, videos[2:3], max_bad_share=1.0)
+    with pytest.raises(ValueError, match="shard: found 3, expected 0 to shards - 1 = 2"):
+        label(tmp_path, videos, shard=3, shards=3)
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {tests!r})
+import pandas as pd
+import torch
+torch.set_num_threads(1)
+import test_parts
+test_parts.label(sys.argv[2], pd.read_pickle(sys.argv[1]))
+"""
+
+
+def test_two_processes_give_the_same_bytes_as_one(videos, tmp_path):
+    (tmp_path / "label.py").write_text(SCRIPT.format(tests=str(TESTS)))
+    videos.to_pickle(tmp_path / "videos.pkl")
+    for n in (1, 2):
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(n)]
+        command = [sys.executable, *launcher, str(tmp_path / "label.py"), str(tmp_path / "videos.pkl"), str(tmp_path / str(n))]
+        env = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+    assert tables(tmp_path / "1") == tables(tmp_path / "2")
