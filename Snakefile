@@ -5,7 +5,8 @@ import sys
 sys.path.insert(0, workflow.basedir)
 from workflow.profile import ABLATION_FILES, FIGURE_FILES, check_profile, notebook_parameters
 
-check_profile(config)
+if workflow.is_main_process:  # its jobs read this file again
+    check_profile(config)
 OUT, ALL = config["out"], workflow.cores
 RUN = OUT + "/{dataset}/{teacher}"
 SAMPLER = RUN + "/{loss}/seed{seed}"
@@ -80,10 +81,27 @@ STEPS = {
     ),
 }
 
+# What a cluster should set aside for a job of real size: MB of memory, minutes, GPUs. Change it for a study with
+# --set-resources 02_teacher:runtime=2880, or in config/slurm/config.yaml.
+NEEDS = dict.fromkeys(STEPS, (16_000, 120, 0)) | {
+    "02_teacher": (64_000, 2880, 1),
+    "03_teacher_labels": (32_000, 1440, 1),
+    "05_train_sampler": (64_000, 1440, 1),
+    "08_flops_and_time": (32_000, 240, 1),
+    "12_ablations": (32_000, 240, 1),
+}
 
 
 def paths(folder, outputs):
     return [name if "/" in name else f"{folder}/{name}" for name in outputs]
+
+
+def shown(path):
+    """The path, on the page of `snakemake --report` if it is a figure or what it was made with."""
+    if not path.startswith(config["figures_out"]) or not path.endswith((".png", ".json")):
+        return path
+    kind = "figures" if path.endswith(".png") else "parameters, versions and commit of each figure"
+    return report(path, category=kind, subcategory="{dataset}, {teacher}", labels={"name": path.split("/")[-1]})
 
 
 EXECUTED = {step: (SAMPLER if spec[0] == SAMPLER else RUN) + f"/{step}.ipynb" for step, spec in STEPS.items()}
@@ -93,7 +111,7 @@ EVERYTHING = set(
     expand(
         [path for folder, outputs, _, _ in STEPS.values() for path in paths(folder, outputs)] + [*EXECUTED.values()],
         dataset=config["datasets"],
-        teacher=config["teacher"],
+        teacher=config["teachers"],
         loss=config["losses"],
         seed=config["seeds"],
     )
@@ -125,11 +143,15 @@ for step, (folder, outputs, inputs, n_threads) in STEPS.items():
             inputs,
             nb=f"notebooks/{step}.ipynb",
         output:
-            paths(folder, outputs),
-            nb=executed,
+            [shown(path) for path in paths(folder, outputs)],
+            nb=report(executed, category="executed notebooks", labels={"name": executed.replace("{", "{wildcards.")}),
         params:
             values=lambda wildcards, step=step: notebook_parameters(config, step, wildcards),
         threads: n_threads
+        resources:
+            mem_mb=NEEDS[step][0],
+            runtime=NEEDS[step][1],
+            gpu=NEEDS[step][2],
         log:
             f"logs/{executed}".replace(".ipynb", ".log"),
         benchmark:

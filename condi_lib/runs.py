@@ -23,7 +23,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet
 import torch
-from accelerate import PartialState
+from accelerate import Accelerator
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -83,16 +83,21 @@ def check_parameters(notebook, scope):
     Names and types are those of the notebook's own parameters cell; papermill itself only warns of unknown names.
     """
     declared = declared_parameters(notebook)
-    for source in scope.get("In", []):
-        if source.startswith("# Parameters\n"):  # the cell that papermill injects
-            for name in (node.targets[0].id for node in ast.parse(source).body if isinstance(node, ast.Assign)):
-                if name not in declared:
-                    close = difflib.get_close_matches(name, declared, 1)
-                    hint = f"did you mean {close[0]}? " if close else ""
-                    raise ParameterError(
-                        f"{name}: {notebook} has no such parameter; {hint}known: {', '.join(declared)}"
-                    )
-    values = {name: scope[name] for name in declared}
+    injected = [source for source in scope.get("In", []) if source.startswith("# Parameters\n")]  # papermill's cell
+    assigned = [node.targets[0].id for s in injected for node in ast.parse(s).body if isinstance(node, ast.Assign)]
+    return check_values(notebook, declared, {name: scope[name] for name in (*declared, *assigned)})
+
+
+def check_values(notebook, declared, values):
+    """declared with these values in it; raises ParameterError for a name, type or value that the notebook cannot have.
+
+    declared: declared_parameters of the notebook; values: {name: value}.
+    """
+    for name in values:
+        if name not in declared:
+            close = difflib.get_close_matches(name, declared, 1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise ParameterError(f"{name}: {notebook} has no such parameter; {hint}known: {', '.join(declared)}")
     for name, value in values.items():
         default = declared[name]
         expected = (int, float) if isinstance(default, float) else type(default)
@@ -110,7 +115,7 @@ def check_parameters(notebook, scope):
                 raise ParameterError(f"{name}: found {item}, expected a share in [0, 1]")
             if name in ABOVE_0 and item <= 0:
                 raise ParameterError(f"{name}: found {item}, expected a number above 0")
-    return values
+    return {**declared, **values}
 
 
 def _commit():
@@ -175,7 +180,7 @@ class Run:
 
         The system lets go of the lock when the process ends, however it ends.
         """
-        if not PartialState().is_main_process:
+        if not Accelerator().is_main_process:
             yield
             return
         path = Path(folder) / f".{self.notebook}.lock"
@@ -205,9 +210,9 @@ class Run:
 
     def _write(self, path, write):
         """Of several processes (accelerate launch) one writes, and the others wait until it has."""
-        if PartialState().is_main_process:
+        if Accelerator().is_main_process:
             write_atomically(path, write)
-        PartialState().wait_for_everyone()
+        Accelerator().wait_for_everyone()
 
     def write_table(self, path, table):
         self._write(path, lambda part: self._to_parquet(part, table))
@@ -225,7 +230,7 @@ class Run:
         """Writes the weights, and removes the checkpoint of their training."""
         state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
         self._write(path, lambda part: save_file(state, part, {"provenance": json.dumps(self.provenance())}))
-        if PartialState().is_main_process:
+        if Accelerator().is_main_process:
             self.checkpoint(path).unlink(missing_ok=True)
 
     def read_table(self, path, step, columns=None, split=None):
@@ -309,7 +314,7 @@ def label_in_parts(
     """
     if shard >= shards:
         raise ValueError(f"shard: found {shard}, expected 0 to shards - 1 = {shards - 1}")
-    state = PartialState()
+    state = Accelerator()
     identity = run.made_with(), part_videos, videos[["video", "path", "label", "split"]].values.tolist()
     folder = run.folder / f"parts-{digest(identity, network.state_dict())[:12]}"
     names = [f"{i:06d}.parquet" for i in range(-(-len(videos) // part_videos))]

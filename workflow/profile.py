@@ -1,22 +1,26 @@
 """A profile (config/*.yaml): its keys, and the parameters of each notebook."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 from condi_lib import catalogue
 
 KEYS = {
-    "out",
-    "figures_out",
-    "datasets",
-    "teacher",
-    "frames",
-    "size",
-    "student_width",
-    "student_repeats",
-    "losses",
-    "seeds",
-    "ablations",
-    "ablation_seeds",
-    "notebooks",
+    "out": str,
+    "figures_out": str,
+    "datasets": dict,  # name: root
+    "teachers": dict,  # network: file of weights to start from, or ""
+    "frames": int,
+    "size": int,
+    "student_width": float,
+    "student_repeats": list,
+    "losses": list,
+    "seeds": list,
+    "ablations": dict,  # variant: {parameter of notebook 05: value}
+    "ablation_seeds": list,
+    "notebooks": dict,  # notebook: {parameter: value}
 }
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 # What notebooks 09 and 12 write for every data set
 FIGURE_FILES = [
     file for name in catalogue.FIGURES if name not in catalogue.PLANTED_ONLY for file in catalogue.files(name)
@@ -25,10 +29,47 @@ ABLATION_FILES = [file for name in catalogue.ABLATIONS for file in catalogue.fil
 
 
 def check_profile(config):
-    """Raises ValueError naming the first key that is unknown or missing."""
-    for what, keys in (("unknown", config.keys() - KEYS), ("missing", KEYS - config.keys())):
+    """Raises ValueError at the first fault, so that a study fails before anything runs.
+
+    A key, notebook or parameter that is unknown or missing, a value of the wrong type or out of range, a value twice, a
+    data set's root or a teacher's weights that are not there.
+    """
+    from condi_lib.runs import check_values, declared_parameters  # here: it loads torch, and each job reads this module
+
+    for what, keys in (("unknown", config.keys() - KEYS), ("missing", KEYS.keys() - config.keys())):
         if keys:
             raise ValueError(f"profile: {what} key {min(keys)!r}; expected {', '.join(sorted(KEYS))}")
+    for key, kind in KEYS.items():
+        value = config[key]
+        if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
+            raise ValueError(f"profile: {key}: found {value!r}, expected a {kind.__name__}")
+        if key in ("datasets", "teachers", "losses", "seeds") and not value:
+            raise ValueError(f"profile: {key}: found none, expected one or more")
+        if kind is list and key != "student_repeats" and len(set(map(str, value))) < len(value):
+            raise ValueError(f"profile: {key}: found {value}, expected each once")
+    known = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+    for notebook in config["notebooks"]:
+        if notebook not in known:
+            raise ValueError(f"profile: notebooks: {notebook!r} is unknown; expected {', '.join(known)}")
+    for dataset, root in config["datasets"].items():
+        if dataset != "planted" and not Path(root).is_dir():  # notebook 01 writes the embedded benchmark
+            raise ValueError(f"profile: datasets: {dataset}: {root!r} is not a folder that is there")
+    for teacher, weights in config["teachers"].items():
+        if weights and not Path(weights).is_file():
+            raise ValueError(f"profile: teachers: {teacher}: {weights!r} is not a file that is there")
+    students = [*config["losses"], *(f"condi_sr-{variant}" for variant in config["ablations"])]
+    jobs = [(nb, students[0]) for nb in known] + [("05_train_sampler", loss) for loss in students]
+    for dataset in config["datasets"]:
+        for teacher in config["teachers"]:
+            for seed in config["seeds"]:
+                for notebook, loss in jobs:
+                    wildcards = SimpleNamespace(dataset=dataset, teacher=teacher, loss=loss, seed=seed)
+                    declared = declared_parameters(notebook)
+                    values = notebook_parameters(config, notebook, wildcards)
+                    try:
+                        check_values(notebook, declared, values)
+                    except ValueError as e:
+                        raise ValueError(f"profile: {notebook}: {e}") from e
 
 
 def notebook_parameters(config, notebook, wildcards):
@@ -38,6 +79,8 @@ def notebook_parameters(config, notebook, wildcards):
     values |= {"root": config["datasets"][wildcards.dataset], **config["notebooks"].get(notebook, {})}
     if notebook in ("02_teacher", "05_train_sampler", "08_flops_and_time", "12_ablations"):
         values |= {name: config[name] for name in ("student_width", "student_repeats")}
+    if notebook == "02_teacher":
+        values |= {"teacher_checkpoint": config["teachers"][wildcards.teacher]}
     if notebook == "05_train_sampler":
         loss, _, variant = wildcards.loss.partition("-")
         values |= {"loss": loss, "variant": variant, "seed": int(wildcards.seed)}

@@ -1,6 +1,7 @@
 """What `make reproduce` prints at its end: the summary table, the seconds of each stage, and where to look."""
 
 import sys
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -18,9 +19,9 @@ def stages(logs):
 
 def main(profile):
     config = yaml.safe_load(Path(profile).read_text())
-    for dataset in config["datasets"]:
-        run, shown = (f"{config[folder]}/{dataset}/{config['teacher']}" for folder in ("out", "figures_out"))
-        print(f"\n{dataset}: video accuracy in %, 95 % intervals over videos and seeds\n")
+    for dataset, teacher in product(config["datasets"], config["teachers"]):
+        run, shown = (f"{config[folder]}/{dataset}/{teacher}" for folder in ("out", "figures_out"))
+        print(f"\n{dataset}, {teacher}: video accuracy in %, 95 % intervals over videos and seeds\n")
         print(Path(shown, "summary.md").read_text())
         print(markdown(stages(f"logs/{run}")))
         print(f"\nFigures and tables: {shown}/\nExecuted notebooks:  {run}/")
