@@ -8,7 +8,6 @@ version and its provenance: notebook, parameters, versions, commit, device.
 import ast
 import difflib
 import fcntl
-import hashlib
 import json
 import os
 import platform
@@ -85,7 +84,7 @@ def check_parameters(notebook, scope):
     declared = declared_parameters(notebook)
     injected = [source for source in scope.get("In", []) if source.startswith("# Parameters\n")]  # papermill's cell
     assigned = [node.targets[0].id for s in injected for node in ast.parse(s).body if isinstance(node, ast.Assign)]
-    return check_values(notebook, declared, {name: scope[name] for name in (*declared, *assigned)})
+    return check_values(notebook, declared, {name: scope.get(name) for name in (*declared, *assigned)})
 
 
 def check_values(notebook, declared, values):
@@ -195,8 +194,8 @@ class Run:
             except BlockingIOError:
                 file.seek(0)
                 raise BusyRun(
-                    f"{folder}: notebook {self.notebook} is already running there ({file.read().strip()}); wait for it, "
-                    "or give this one another `out`"
+                    f"{folder}: notebook {self.notebook} is already running there ({file.read().strip()}); wait for "
+                    "it, or give this one another `out`"
                 ) from None
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
@@ -305,12 +304,12 @@ def label_in_parts(
 ):
     """labelling.label_clips over many videos, kept as it goes: (files of the clip table, files of the video table).
 
-    Parts of part_videos videos are labelled one by one, those of all processes of an `accelerate launch` side by side, and
-    each is written when it is done, so that a killed run goes on at its first missing part. With shards = 1 the parts are
-    then joined into clips.parquet and labelled_videos.parquet, which do not depend on processes and shards. With more,
-    this call labels part number shard, shard + shards, ... alone, and returns their files; once all shards have run, a call
-    with shards = 1 joins them. Memory holds one part. Parts of other weights, videos or parameters are not used.
-    Raises ValueError for a shard that is not below shards; else as label_clips.
+    Parts of part_videos videos are labelled one by one, those of all processes of an `accelerate launch` side by side,
+    and each is written when it is done, so that a killed run goes on at its first missing part. With shards = 1 the
+    parts are then joined into clips.parquet and labelled_videos.parquet, which do not depend on processes and shards.
+    With more, this call labels part number shard, shard + shards, ... alone, and returns their files; once all shards
+    have run, a call with shards = 1 joins them. Memory holds one part. Parts of other weights, videos or parameters are
+    not used. Raises ValueError for a shard that is not below shards; else as label_clips.
     """
     if shard >= shards:
         raise ValueError(f"shard: found {shard}, expected 0 to shards - 1 = {shards - 1}")

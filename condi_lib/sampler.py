@@ -47,6 +47,8 @@ def clip_arrays(clips, scores=None):
     Raises ValueError where the clips of a video are not 0, 1, 2, ..., or the two tables do not list the same clips.
     """
     clips = clips.sort_values(["video", "clip"])
+    if not len(clips):
+        raise ValueError("clip table: found no clip; expected at least one in the split that is asked for")
     first = ~clips.video.duplicated().to_numpy()
     counts = np.diff(np.r_[np.flatnonzero(first), len(clips)])
     mask = np.arange(counts.max(initial=0)) < counts[:, None]

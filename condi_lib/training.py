@@ -82,7 +82,9 @@ class Parts(Sampler):
         self.n_parts, self.first = n_processes * accumulate, process * accumulate
         self.unit = 1 if order.video is None else 2
         if not len(self):
-            raise ValueError(f"batch_size: found {batch_size}; {len(order)} clips give no clip to each of {self.n_parts}")
+            raise ValueError(
+                f"batch_size: found {batch_size}; {len(order)} clips give no clip to each of {self.n_parts} parts"
+            )
 
     def __len__(self):
         whole, rest = divmod(len(self.order), self.batch_size)
@@ -207,8 +209,8 @@ def fit(
                 kept.update(zip(kept, (total / (1 if kept is sums else n_processes)).tolist(), strict=True))
         if n and not np.isfinite(sums["loss"]):
             raise FloatingPointError(
-                f"{desc}: the loss is {sums['loss'] / n} at step {step} of epoch {at['epoch'] + 1}; lower lr ({lr}), or "
-                f"look at its videos: {', '.join(sorted(set(map(str, paths)))) or 'unknown'}"
+                f"{desc}: the loss is {sums['loss'] / n} at step {step} of epoch {at['epoch'] + 1}; lower lr ({lr}), "
+                f"or look at its videos: {', '.join(sorted(set(map(str, paths)))) or 'unknown'}"
             )
         if n:
             optimiser.step()

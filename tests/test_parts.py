@@ -93,9 +93,12 @@ def test_a_killed_run_goes_on_at_the_first_missing_part(videos, tmp_path, monkey
     monkeypatch.setattr(runs, "label_clips", dies_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         label(tmp_path / "broken", videos)
-    monkeypatch.setattr(runs, "label_clips", lambda n, part, *a, **o: (labelled.append(part.video[:1]), real(n, part, *a, **o))[1])
+    done = set(tmp_path.glob("broken/parts-*/*"))
+    before = {file: file.stat().st_mtime_ns for file in done}
+    monkeypatch.setattr(runs, "label_clips", real)
+    label(tmp_path / "broken", videos, shards=2)
+    assert len(done) == 4 and all(file.stat().st_mtime_ns == at for file, at in before.items())
     label(tmp_path / "broken", videos)
-    assert len(labelled) == 4
     assert tables(tmp_path / "broken") == tables(tmp_path / "whole")
 
 
@@ -135,7 +138,7 @@ def test_two_processes_give_the_same_bytes_as_one(videos, tmp_path):
     videos.to_pickle(tmp_path / "videos.pkl")
     for n in (1, 2):
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(n)]
-        command = [sys.executable, *launcher, str(tmp_path / "label.py"), str(tmp_path / "videos.pkl"), str(tmp_path / str(n))]
+        command = [sys.executable, *launcher, *(str(tmp_path / name) for name in ("label.py", "videos.pkl", str(n)))]
         env = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]

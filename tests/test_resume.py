@@ -16,7 +16,7 @@ from test_training import RandomClips
 
 from condi_lib import training
 from condi_lib.data import AUGMENTATIONS, ClipDataset
-from condi_lib.models import build_student, build_teacher
+from condi_lib.models import build_student
 
 TESTS = Path(__file__).resolve().parent
 

@@ -49,7 +49,8 @@ def memory_advice(what, lower):
     try:
         yield
     except torch.OutOfMemoryError as e:
-        raise RuntimeError(f"{what}: the GPU's memory does not suffice; lower {lower} ({str(e).splitlines()[0]})") from e
+        reason = str(e).splitlines()[0]
+        raise RuntimeError(f"{what}: the GPU's memory does not suffice; lower {lower} ({reason})") from e
 
 
 def check_input(network, frames, size):
