@@ -1,12 +1,22 @@
 # One rule a notebook, each run by papermill (workflow/notebook.py). The profile is a configuration file:
 #   snakemake --configfile config/quick.yaml --cores all
 import sys
+from contextlib import ExitStack
 
 sys.path.insert(0, workflow.basedir)
 from workflow.profile import ABLATION_FILES, FIGURE_FILES, check_profile, notebook_parameters
 
 if workflow.is_main_process:  # its jobs read this file again
     check_profile(config)
+    LOCK = ExitStack()  # until this process ends, however it ends; Snakemake's own lock would outlive a kill
+
+
+onstart:
+    from condi_lib.runs import alone
+
+    LOCK.enter_context(alone(config["out"], "snakemake"))
+
+
 OUT, ALL = config["out"], workflow.cores
 RUN = OUT + "/{dataset}/{teacher}"
 SAMPLER = RUN + "/{loss}/seed{seed}"
@@ -153,8 +163,8 @@ for step, (folder, outputs, inputs, n_threads) in STEPS.items():
             runtime=NEEDS[step][1],
             gpu=NEEDS[step][2],
         log:
-            f"logs/{executed}".replace(".ipynb", ".log"),
+            f"logs/{executed}".replace("//", "/").replace(".ipynb", ".log"),
         benchmark:
-            f"logs/{executed}".replace(".ipynb", ".tsv")
+            f"logs/{executed}".replace("//", "/").replace(".ipynb", ".tsv")
         script:
             "workflow/notebook.py"

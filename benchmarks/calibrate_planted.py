@@ -54,7 +54,7 @@ def main():
     for seed in args.seeds:
         world = planted.World(**{**counts, "train": 1, "val": 1, "seed": seed, **rates})
         settings = profile["notebooks"]["02_teacher"]
-        rows.append(run(world, profile["teacher"], settings["teacher_epochs"], settings["batch_size"]))
+        rows.append(run(world, next(iter(profile["teachers"])), settings["teacher_epochs"], settings["batch_size"]))
         print(f"generator seed {seed}:", {k: round(100 * v, 1) for k, v in rows[-1].items()}, flush=True)
     thesis = {"dense": figures.THESIS_DENSE, **figures.THESIS_ORACLE}
     table = pd.DataFrame({"mean": {k: 100 * np.mean([row[k] for row in rows]) for k in thesis}})

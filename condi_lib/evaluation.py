@@ -42,10 +42,29 @@ def outcomes(arrays, scores, ks, average="probs"):
         for i, k in enumerate(ks):
             weights = one(k) if callable(one) else sampler.select(one, k, arrays.mask)
             weights = weights.reshape(-1, *arrays.mask.shape)  # (D, V, N)
-            place = place_of_truth(np.matmul(weights[:, :, None, :].astype(float), values)[:, :, 0], arrays.labels)
+            total = np.matmul(weights.transpose(1, 0, 2).astype(float), values)  # (V, D, C)
+            place = place_of_truth(total.transpose(1, 0, 2), arrays.labels)
             found.right[i, s], found.top5[i, s] = (place == 0).mean(0), (place < 5).mean(0)
             found.n_clips[i, s] = (weights > 0).sum(-1).mean(0)
     return found
+
+
+def outcomes_of_all(arrays, ks):
+    """{name: Outcomes} of every sampler whose student is in `arrays` (of sampler.read_arrays)."""
+    test = arrays[""][0][0]
+    return {name: outcomes(test, sampler.keep(name, arrays), ks) for name in sampler.available(arrays)}
+
+
+def join(parts):
+    """Outcomes of parts of the videos, one after the other, as those of all: for tables that memory does not hold."""
+    arrays = ([getattr(part, name) for part in parts] for name in ("right", "top5", "n_clips"))
+    return Outcomes(parts[0].ks, *(np.concatenate(some, axis=-1) for some in arrays))
+
+
+def at(found, ks):
+    """Outcomes at some of their ks."""
+    places = [found.ks.index(k) for k in ks]
+    return Outcomes(list(ks), *(values[places] for values in (found.right, found.top5, found.n_clips)))
 
 
 def place_of_truth(values, labels):
@@ -68,8 +87,9 @@ def bootstrap(values, draws=BOOTSTRAPS, seed=0):
     flat = values.reshape(-1, n_seeds, n_videos)
     rng = np.random.default_rng(seed)
     parts = []
-    for start in range(0, draws, 250):
-        size = min(250, draws - start)
+    at_once = max(1, min(250, 2**24 // n_videos))  # 128 MB of weights
+    for start in range(0, draws, at_once):
+        size = min(at_once, draws - start)
         videos, seeds = _resample(n_videos, size, rng) / n_videos, _resample(n_seeds, size, rng) / n_seeds
         parts.append(sum(seeds[:, [s]] * (videos @ flat[:, s].T) for s in range(n_seeds)))
     return np.concatenate(parts).reshape(draws, *shape)
@@ -83,11 +103,10 @@ def interval(values, draws=BOOTSTRAPS, seed=0):
 
 def _columns(**values):
     """{name, name_low, name_high: float [M]} of float [..., S, V] each, resampled alike and flat."""
-    means = interval(np.stack(list(values.values())))
     return {
-        name + suffix: column[i].ravel()
-        for i, name in enumerate(values)
-        for suffix, column in zip(("", "_low", "_high"), means, strict=True)
+        name + suffix: column.ravel()
+        for name, value in values.items()
+        for suffix, column in zip(("", "_low", "_high"), interval(value), strict=True)
     }
 
 
@@ -205,27 +224,38 @@ def divided_probs(arrays, probs, entropy, k, k_student, mode="nested"):
     return total, by_student, by_teacher
 
 
-def division(arrays, ks, mode="nested"):
-    """ConDi-SR's divided inference: a tidy table, a row for each k in ks and each k_student from 0 to k.
+def division_outcomes(arrays, ks, mode="nested"):
+    """Outcomes of divided inference at each (k, k_student), k in ks and k_student from 0 to k.
 
     arrays: a list of ClipArrays with score and student_logits, one a seed. The video's prediction is the argmax of the
-    mean probabilities of all chosen clips, the student's for its part and the teacher's for the rest. Columns: k,
-    k_student, mode, n_clips (mean clips per video that the teacher classifies), accuracy, gain (each with _low and
-    _high), n_seeds, n_videos.
+    mean probabilities of all chosen clips, the student's for its part and the teacher's for the rest.
     """
-    dense = dense_right(arrays[0])
     rows = [(k, k_student) for k in ks for k_student in range(k + 1)]
-    right = np.empty((len(rows), len(arrays), len(dense)))
-    n_clips = np.empty((len(rows), len(arrays)))
+    shape = len(rows), len(arrays), len(arrays[0].labels)
+    found = Outcomes(rows, *(np.empty(shape) for _ in range(3)))
     for s, one in enumerate(arrays):
         probs, entropy = softmax(one.student_logits), predictive_entropy(one.student_logits)
         for i, (k, k_student) in enumerate(rows):
             total, _, by_teacher = divided_probs(one, probs, entropy, k, k_student, mode)
-            right[i, s] = place_of_truth(total, one.labels) == 0
-            n_clips[i, s] = by_teacher.sum(1).mean()
-    head = pd.DataFrame(rows, columns=["k", "k_student"]).assign(mode=mode, n_clips=n_clips.mean(1))
-    columns = pd.DataFrame(_columns(accuracy=right, gain=right - dense))
-    return pd.concat([head, columns], axis=1).assign(n_seeds=len(arrays), n_videos=len(dense))
+            place = place_of_truth(total, one.labels)
+            found.right[i, s], found.top5[i, s], found.n_clips[i, s] = place == 0, place < 5, by_teacher.sum(1)
+    return found
+
+
+def division_table(found, dense, mode="nested"):
+    """division_outcomes as a tidy table, a row a (k, k_student). dense: float [V], which videos dense gets right.
+
+    Columns: k, k_student, mode, n_clips (mean clips per video that the teacher classifies), accuracy, gain (each with
+    _low and _high), n_seeds, n_videos.
+    """
+    head = pd.DataFrame(found.ks, columns=["k", "k_student"]).assign(mode=mode, n_clips=found.n_clips.mean((1, 2)))
+    columns = pd.DataFrame(_columns(accuracy=found.right, gain=found.right - dense))
+    return pd.concat([head, columns], axis=1).assign(n_seeds=found.right.shape[1], n_videos=len(dense))
+
+
+def division(arrays, ks, mode="nested"):
+    """division_table of a list of ClipArrays, one a seed."""
+    return division_table(division_outcomes(arrays, ks, mode), dense_right(arrays[0]), mode)
 
 
 def pareto(cost, accuracy):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 from accelerate import Accelerator
-from scipy.special import entr
+from scipy import special
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -101,13 +101,14 @@ def label_clips(teacher, videos, frames, size, max_bad_share=0.05, desc="labelli
 
 def softmax(logits):
     """float [..., C] -> float64 [..., C]."""
-    return np.exp(log_softmax(logits))
+    logits = np.asarray(logits, np.float64)
+    return special.softmax(logits, -1) if logits.size else logits  # of a student without class head
 
 
 def log_softmax(logits):
     """float [..., C] -> float64 [..., C]."""
     logits = np.asarray(logits, np.float64)
-    return logits - np.logaddexp.reduce(logits, -1, keepdims=True)
+    return special.log_softmax(logits, -1) if logits.size else logits
 
 
 def predictive_entropy(logits):
@@ -118,7 +119,7 @@ def predictive_entropy(logits):
 
 def entropy(probs):
     """H of probabilities, in nats: float [..., C] -> float64 [...]."""
-    return entr(np.asarray(probs, np.float64)).sum(-1)
+    return special.entr(np.asarray(probs, np.float64)).sum(-1)
 
 
 def clip_scores(loss, logits, confidence_logit):

@@ -14,7 +14,7 @@ import platform
 import shutil
 import socket
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +26,7 @@ from accelerate import Accelerator
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from condi_lib import catalogue
+from condi_lib import catalogue, sampler
 from condi_lib.data import AUGMENTATIONS, DATASETS, VideoError, check_bad_share, write_atomically
 from condi_lib.labelling import label_clips
 from condi_lib.models import TEACHER_NAMES, WIDTHS
@@ -173,34 +173,9 @@ class Run:
                 return False
         return True
 
-    @contextmanager
     def alone(self, folder):
-        """While it lasts, no other run may work in this folder; raises BusyRun where one does.
-
-        The system lets go of the lock when the process ends, however it ends.
-        """
-        if not Accelerator().is_main_process:
-            yield
-            return
-        path = Path(folder) / f".{self.notebook}.lock"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+")
-        except OSError as e:
-            raise OSError(f"{folder}: cannot be written: {e}") from e
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise BusyRun(
-                    f"{folder}: notebook {self.notebook} is already running there ({file.read().strip()}); wait for "
-                    "it, or give this one another `out`"
-                ) from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            file.flush()
-            yield
+        """A context in which this notebook of no other process works in the folder; raises BusyRun where one does."""
+        return alone(folder, self.notebook) if Accelerator().is_main_process else nullcontext()
 
     def checkpoint(self, path):
         """Where training.fit keeps the checkpoint of the weights that will stand at `path`."""
@@ -219,7 +194,7 @@ class Run:
     def _to_parquet(self, part, table):
         table = table.copy(deep=False)
         table.attrs = self.provenance()
-        table.to_parquet(part, index=False)
+        table.to_parquet(part, index=False, row_group_size=10_000)  # for read_in_parts
 
     def write_json(self, path, values):
         text = json.dumps({**values, "provenance": self.provenance()}, indent=1)
@@ -251,6 +226,30 @@ class Run:
         with pyarrow.parquet.ParquetFile(self.check(path, step)) as file:
             for i in range(file.num_row_groups):
                 yield file.read_row_group(i, columns).to_pandas()
+
+    def study_in_parts(self, losses, seeds, split="test"):
+        """sampler.read_arrays of some videos of the split after the other: memory holds these, and val."""
+        clips_file, step = self.folder / "clips.parquet", "05_train_sampler"
+        paths = {loss: [self.student_folder(loss, s) / "scores.parquet" for s in seeds] for loss in losses}
+        val = self.read_table(clips_file, "03_teacher_labels", split="val")
+        val_arrays = {"": [sampler.clip_arrays(val)]}
+        for loss, files in paths.items():
+            tables = (next(_in_step([val], self.read_in_parts(file, step))) for file in files)
+            val_arrays[loss] = [sampler.clip_arrays(val, table) for table in tables]
+
+        def parts():
+            for part in self.read_in_parts(clips_file, "03_teacher_labels"):
+                if len(part := part[part.split == split]):
+                    yield part
+
+        students = {
+            loss: [_in_step(parts(), self.read_in_parts(file, step)) for file in files] for loss, files in paths.items()
+        }
+        for part in parts():
+            found = {"": [sampler.clip_arrays(part)]}
+            for loss, tables in students.items():
+                found[loss] = [sampler.clip_arrays(part, next(table)) for table in tables]
+            yield {loss: list(zip(found[loss], val_arrays[loss], strict=True)) for loss in found}
 
     def read_json(self, path, step):
         """What notebook `step` wrote with write_json, without its provenance. Raises MissingStep."""
@@ -286,6 +285,33 @@ class Run:
             if mine != theirs and None not in (mine, theirs):
                 raise MissingStep(f"{path} was made with {name} = {theirs!r}, but this notebook has {mine!r}")
         return path
+
+
+@contextmanager
+def alone(folder, name):
+    """While it lasts, no other process may do `name` in the folder; raises BusyRun where one does.
+
+    The system lets go of the lock when the process ends, however it ends.
+    """
+    path = Path(folder) / f".{name}.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    except OSError as e:
+        raise OSError(f"{folder}: cannot be written: {e}") from e
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise BusyRun(
+                f"{folder}: {name} is already running there ({file.read().strip()}); wait for it, or give this one "
+                "another `out`"
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield
 
 
 def start(notebook, scope):
@@ -341,13 +367,24 @@ def label_in_parts(
     table = pd.concat([pd.read_parquet(file) for file in parts["videos"]], ignore_index=True)
     check_bad_share(table.error[~table.ok].tolist(), len(table), max_bad_share)
     run.write_table(joined["videos"], table)
-    run._write(joined["clips"], lambda at: _join(at, parts["clips"], run.provenance()))
+    run._write(joined["clips"], lambda at: join_parts(at, parts["clips"], run.provenance()))
     if state.is_main_process:
         shutil.rmtree(folder)
     return [joined["clips"]], [joined["videos"]]
 
 
-def _join(path, files, provenance):
+def _in_step(parts, tables):
+    """For each part of a clip table the rows of its videos in a score table, which has them in the same order."""
+    held = next(tables)
+    for part in parts:
+        videos = set(part.video)
+        while (inside := held.video.isin(videos)).sum() < len(part) and (more := next(tables, None)) is not None:
+            first = int(inside.to_numpy().argmax()) if inside.any() else len(held)  # those before are of other splits
+            held = pd.concat([held[first:], more], ignore_index=True)
+        yield held[inside]
+
+
+def join_parts(path, files, provenance):
     """One parquet file of many with the same columns, a row group each."""
     schema = pyarrow.parquet.read_schema(files[0])
     schema = schema.with_metadata({**schema.metadata, b"PANDAS_ATTRS": json.dumps(provenance).encode()})

@@ -18,15 +18,15 @@ from condi_lib.models import MC_PASSES
 class ClipArrays:
     """The clip table, padded, and a student's score table beside it. V videos of at most N clips, C classes.
 
-    Floats are float64, 0 at padding; the last four are None where no score table was read.
+    Floats are float64, 0 at padding; what was not read (logits, a score table) is None.
     """
 
     videos: np.ndarray  # str [V]
     labels: np.ndarray  # int [V]
     mask: np.ndarray  # bool [V, N]
-    logits: np.ndarray  # [V, N, C], the teacher's
-    probs: np.ndarray  # [V, N, C], its softmax
     correct: np.ndarray  # bool [V, N], z
+    logits: np.ndarray = None  # [V, N, C], the teacher's
+    probs: np.ndarray = None  # [V, N, C], its softmax
     score: np.ndarray = None  # [V, N]
     confidence: np.ndarray = None  # [V, N], nan where the loss has none
     student_logits: np.ndarray = None  # [V, N, C]
@@ -42,7 +42,7 @@ def pad(values, mask):
 
 
 def clip_arrays(clips, scores=None):
-    """ClipArrays of a clip table and, where given, a score table; rows in any order.
+    """ClipArrays of a clip table (with or without teacher_logits) and, where given, a score table; rows in any order.
 
     Raises ValueError where the clips of a video are not 0, 1, 2, ..., or the two tables do not list the same clips.
     """
@@ -55,8 +55,10 @@ def clip_arrays(clips, scores=None):
     if not np.array_equal(clips["clip"].to_numpy(), np.nonzero(mask)[1]):
         raise ValueError("clip table: the clips of some video are not 0, 1, 2, ...; expected each clip once")
     videos = clips.video.to_numpy()[first]
-    logits = np.stack(clips.teacher_logits.to_list()).astype(np.float64)
-    student = {}
+    read = {}
+    if "teacher_logits" in clips:
+        logits = np.stack(clips.teacher_logits.to_list()).astype(np.float64)
+        read = {"logits": pad(logits, mask), "probs": pad(softmax(logits), mask)}
     if scores is not None:
         scores = scores[scores.video.isin(videos)].sort_values(["video", "clip"])
         if not np.array_equal(scores[["video", "clip"]].to_numpy(), clips[["video", "clip"]].to_numpy()):
@@ -65,17 +67,15 @@ def clip_arrays(clips, scores=None):
                 "the same data set"
             )
         columns = [name for name in ("score", "confidence", "mc_entropy") if name in scores]
-        student = {name: pad(scores[name].to_numpy(np.float64), mask) for name in columns}
+        read |= {name: pad(scores[name].to_numpy(np.float64), mask) for name in columns}
         if "student_logits" in scores:
-            student["student_logits"] = pad(np.stack(scores.student_logits.to_list()).astype(np.float64), mask)
+            read["student_logits"] = pad(np.stack(scores.student_logits.to_list()).astype(np.float64), mask)
     return ClipArrays(
         videos=videos,
         labels=clips.label.to_numpy()[first],
         mask=mask,
-        logits=pad(logits, mask),
-        probs=pad(softmax(logits), mask),
         correct=pad(clips.correct.to_numpy(bool), mask),
-        **student,
+        **read,
     )
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 import pytest
 import torch
+from conftest import make_study
 
-from condi_lib import labelling, runs
+from condi_lib import evaluation, labelling, runs, sampler
 from condi_lib.data import VideoError, planted, probe_videos
 from condi_lib.models import build_teacher
 
@@ -126,7 +128,9 @@ SCRIPT = """
 import sys
 sys.path.insert(0, {tests!r})
 import pandas as pd
+import pyarrow.parquet
 import torch
+from conftest import make_study
 torch.set_num_threads(1)
 import test_parts
 test_parts.label(sys.argv[2], pd.read_pickle(sys.argv[1]))
@@ -143,3 +147,34 @@ def test_two_processes_give_the_same_bytes_as_one(videos, tmp_path):
         done = subprocess.run(command, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
     assert tables(tmp_path / "1") == tables(tmp_path / "2")
+
+
+@pytest.mark.parametrize("group", [3, 40])
+def test_a_study_in_parts_is_the_study(tmp_path, group):
+    """However the tables are cut into row groups, and with other splits between."""
+    run = make_run(tmp_path)
+    clips, scores = make_study(n_videos=12)
+    order = pd.Series(clips.video.unique()).sample(frac=1, random_state=0).tolist()  # splits in any order
+    clips = clips.set_index("video").loc[order].reset_index()
+    table, per_part = pyarrow.Table.from_pandas(clips), []
+    for start in range(0, len(order), 5):
+        per_part.append(clips[clips.video.isin(order[start : start + 5])])
+        run.write_table(tmp_path / f"{start}.parquet", per_part[-1])
+    files = [tmp_path / f"{start}.parquet" for start in range(0, len(order), 5)]
+    runs.join_parts(tmp_path / "clips.parquet", files, run.provenance())
+    for loss, tables in scores.items():
+        for seed, one in enumerate(tables):
+            path = run.student_folder(loss, seed) / "scores.parquet"
+            one = clips[["video", "clip"]].merge(one, on=["video", "clip"])
+            run.write_table(path, one)
+            whole = pyarrow.parquet.read_table(path)
+            pyarrow.parquet.write_table(whole, path, row_group_size=group)
+    parts = list(run.study_in_parts(list(scores), [0, 1]))
+    assert len(parts) > 2 and len(table)
+    found = [evaluation.outcomes_of_all(arrays, [1, 2, 3]) for arrays in parts]
+    whole = evaluation.outcomes_of_all(sampler.read_arrays(clips, scores), [1, 2, 3])
+    place = np.argsort(np.concatenate([arrays[""][0][0].videos for arrays in parts]))
+    for name, expected in whole.items():
+        joined = evaluation.join([one[name] for one in found])
+        for field in ("right", "top5", "n_clips") if name != "random" else ():  # which draws anew for each part
+            np.testing.assert_array_equal(getattr(joined, field)[..., place], getattr(expected, field), name)
