@@ -1,12 +1,14 @@
 """What goes wrong in days of running: nothing half-written, nothing lost, one clear message."""
 
 import json
+import re
 import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import av
+import nbformat
 import pandas as pd
 import pyarrow.parquet
 import pytest
@@ -15,8 +17,10 @@ from conftest import make_clips, make_study
 from test_parts import make_run
 
 from condi_lib import evaluation, runs, sampler
-from condi_lib.data import VideoError, find_videos, iter_clips, planted
-from condi_lib.models import build_teacher
+from condi_lib.data import VideoError, find_videos, iter_clips, planted, probe_videos
+from condi_lib.models import build_student, build_teacher
+from condi_lib.predictor import Predictor
+from condi_lib.runs import ROOT
 
 TESTS = Path(__file__).resolve().parent
 STEP = "03_teacher_labels"
@@ -184,3 +188,70 @@ def test_a_hostile_size_is_refused_before_it_is_allocated(tmp_path, container):
     with pytest.raises(VideoError, match=f"huge.{container}: cannot be decoded"):
         next(iter_clips(path))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
+
+
+@pytest.mark.parametrize(
+    "code, message",
+    [
+        ("import os; os.kill(os.getpid(), 9)", "its kernel died: killed, or the memory did not suffice"),
+        ("raise ValueError('what and why')", "ValueError: what and why"),
+    ],
+)
+def test_a_notebook_that_fails_leaves_what_ran_and_nothing_finished(tmp_path, code, message):
+    cells = [nbformat.v4.new_code_cell("print('before')"), nbformat.v4.new_code_cell(code)]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": ""}})
+    nbformat.write(notebook, tmp_path / "some.ipynb")
+    (tmp_path / "logs").mkdir()
+    paths = [str(tmp_path / name) for name in ("some.ipynb", "done.ipynb", "logs/some.log")]
+    script = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom workflow.notebook import main; main(*{paths}, {{}}, 1)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 1 and f"some: {message}" in done.stderr and "logs/some.ipynb" in done.stderr
+    assert not (tmp_path / "done.ipynb").exists()
+    assert "before" in (tmp_path / "logs" / "some.ipynb").read_text()
+
+
+NAMES = ['it\'s "quoted"', "$(touch ran)", "`touch ran`; touch ran", "-rf", "two\nlines", "ünï 🎬", "a%20b#c?d", "{x}"]
+
+
+def test_names_of_files_are_names_and_nothing_else(tmp_path, monkeypatch):
+    """From the folder to the clip table, the score table and the predictor."""
+    monkeypatch.chdir(tmp_path)
+    frames, *_ = planted.draw_video(planted.World(), "test", 0)
+    for split in ("train", "val", "test"):
+        for i, name in enumerate(NAMES):
+            folder = tmp_path / "root" / split / NAMES[i % 2 + 1]
+            folder.mkdir(parents=True, exist_ok=True)
+            planted.write_video(tmp_path / "v.mp4", frames[:9])
+            (tmp_path / "v.mp4").rename(folder / f"{name}.mp4")
+    videos = probe_videos(find_videos("folder", "root"))
+    assert videos.ok.all() and len(videos) == 3 * len(NAMES) and videos.class_name.nunique() == 2
+    run = make_run(tmp_path / "runs")
+    runs.label_in_parts(run, build_teacher("resnext14_small", 2), videos, frames=8, size=32)
+    clips = run.read_table(run.folder / "clips.parquet", STEP)
+    assert set(clips.video) == set(videos.video)
+    predict = Predictor(build_teacher("resnext14_small", 2), build_student(0.25, 2), 8, 32)
+    for path in videos.path:
+        assert len(predict(path, k=1)["score"]) == 2
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_parameter_is_a_value_whatever_it_holds(tmp_path, name):
+    """papermill writes it as Python, and the run's folder is named after it."""
+    from papermill.translators import PythonTranslator
+
+    scope = {}
+    exec(PythonTranslator.codify({"out": name}), scope)  # noqa: S102
+    assert scope["out"] == name
+    run = runs.Run(STEP, {"out": name}, tmp_path / name)
+    run.write_json(run.folder / "x.json", {"x": 1})
+    assert run.read_json(run.folder / "x.json", STEP) == {"x": 1}
+
+
+def test_no_shell_is_started_and_no_pickle_loaded_anywhere():
+    for path in [*ROOT.glob("condi_lib/**/*.py"), *ROOT.glob("workflow/*.py"), ROOT / "Snakefile"]:
+        text = path.read_text()
+        assert not re.search(r"shell\s*=|os\.system|os\.popen|^\s+shell:", text, re.M), path
+        assert not re.search(r"pickle\.load|read_pickle|torch\.load\((?!.*weights_only=True)", text), path

@@ -33,6 +33,7 @@ class Progress:
 
 def main(notebook, output, log_path, parameters, threads):
     import papermill
+    from nbclient.exceptions import DeadKernelError
 
     running = Path(log_path).with_suffix(".ipynb")
     label = " ".join([Path(notebook).stem, *(str(parameters[p]) for p in ("loss", "seed") if p in parameters)])
@@ -46,9 +47,12 @@ def main(notebook, output, log_path, parameters, threads):
             papermill.execute_notebook(
                 notebook, running, parameters, progress_bar=False, stdout_file=log, stderr_file=progress
             )
-        except papermill.exceptions.PapermillExecutionError as e:
+        except (papermill.exceptions.PapermillExecutionError, DeadKernelError) as e:
             log.write(str(e))
-            print(f"{label}: {e.ename}: {e.evalue}\n  notebook as far as it ran: {running}", file=console, flush=True)
+            reason = "its kernel died: killed, or the memory did not suffice"
+            if not isinstance(e, DeadKernelError):
+                reason = f"{e.ename}: {e.evalue}"
+            print(f"{label}: {reason}\n  notebook as far as it ran: {running}", file=console, flush=True)
             sys.exit(1)
     shutil.move(running, output)
 
