@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import roc_curve
 
 from condi_lib import sampler
 from condi_lib.labelling import predictive_entropy, softmax
@@ -294,6 +293,8 @@ def select_settings(clips, candidates, ks):
 
 def choose_threshold(correct, score):
     """The threshold that minimises FPR + FNR: to be called on the validation split. correct bool [M], score [M]."""
+    from sklearn.metrics import roc_curve  # here: it takes a second to load
+
     fpr, tpr, thresholds = roc_curve(correct, score)
     return float(thresholds[1:][np.argmax((tpr - fpr)[1:])])  # the first threshold is infinite
 

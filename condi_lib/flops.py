@@ -8,7 +8,6 @@ import warnings
 
 import pandas as pd
 import torch
-from torchvision.models import get_model_weights
 
 from condi_lib.models import TEACHER_NAMES, TEACHERS, WIDTHS, build_student, build_teacher, to_input
 
@@ -64,6 +63,8 @@ def published_networks(names=(*TEACHER_NAMES, *WIDTHS)):
         else:
             network = build_teacher(name, classes)
             if name not in TEACHERS:
+                from torchvision.models import get_model_weights  # here: see TORCHVISION
+
                 meta = get_model_weights(name).DEFAULT.meta
                 published, source = (meta["num_params"] / 1e6, meta["_ops"]), "torchvision"
         size = network.input.size

@@ -26,6 +26,7 @@ from condi_lib.models import (
     to_input,
 )
 from condi_lib.models.student import channel_shuffle
+from condi_lib.models.teacher import TORCHVISION
 
 PARITY = SHARED / "reference" / "checkpoint_parity.json"
 SMALL = {"blocks": (1, 1, 1, 1), "width": 0.125}  # of a 3D ResNet, for tests of what does not depend on its size
@@ -369,3 +370,9 @@ def test_dropout_passes_share_the_trunk_and_average_the_softmax():
     torch.testing.assert_close(many.mean(0), expected.mean(0), atol=4e-3, rtol=0)
     ratio = many.std(0) / (expected.std(0) / MC_PASSES**0.5)  # a mean of MC_PASSES passes
     assert 0.8 < ratio.median() < 1.2
+
+
+def test_the_list_of_torchvisions_networks_is_torchvisions():
+    from torchvision import models
+
+    assert list(TORCHVISION) == models.list_models(models.video)

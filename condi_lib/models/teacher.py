@@ -8,7 +8,6 @@ import re
 
 from torch import nn
 from torch.nn import functional as F
-from torchvision import models
 
 from condi_lib.models.checkpoints import freeze, load_weights, read_checkpoint
 from condi_lib.models.inputs import LAYOUT, Input, of_unit_range
@@ -26,7 +25,9 @@ TEACHERS = {
     "resnext152": {"blocks": (3, 8, 36, 3), "kind": "resnext"},
     "resnext14_small": {"blocks": (1, 1, 1, 1), "kind": "resnext", "width": 0.375, "cardinality": 8},
 }
-TEACHER_NAMES = (*TEACHERS, *models.list_models(models.video))
+# torchvision's own list, written out: its module takes over a second to load, and is loaded where one is built
+TORCHVISION = ("mc3_18", "mvit_v1_b", "mvit_v2_s", "r2plus1d_18", "r3d_18", "s3d", "swin3d_b", "swin3d_s", "swin3d_t")
+TEACHER_NAMES = (*TEACHERS, *TORCHVISION)
 
 
 class BasicBlock(nn.Module):
@@ -137,6 +138,8 @@ HARA = Input((114.7748, 107.7354, 99.475), (1.0, 1.0, 1.0), 16, 112)
 
 def _torchvision_teacher(name, num_classes):
     """torchvision's network, untrained, with the input that its published weights were made for."""
+    from torchvision import models
+
     network = models.get_model(name, num_classes=num_classes)
     weights = models.get_model_weights(name).DEFAULT
     preset = weights.transforms()
