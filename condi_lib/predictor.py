@@ -2,13 +2,16 @@
 
 import copy
 import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
 from condi_lib import flops
-from condi_lib.data import read_clips
+from condi_lib.data import VideoError, read_clips
 from condi_lib.labelling import clip_scores, predictive_entropy, softmax
 from condi_lib.models import fold_batch_norms, to_input
 from condi_lib.sampler import divide
@@ -51,60 +54,114 @@ class Predictor:
         Raises VideoError for a file that cannot be read; ValueError for k < 1, k_student outside 0..k, or either
         without a student.
         """
+        with tqdm(total=3, desc="decode", unit="stage", disable=not progress) as bar:
+            return self._classify([self._decode(path, bar)], k, k_student, mode, bar)[0]
+
+    def each(self, paths, k=None, k_student=0, mode="nested"):
+        """Yields (path, what a call returns, or its VideoError) for each file, in order, faster than single calls.
+
+        The next files are decoded while the networks work, and the clips of several videos share batches; seconds of a
+        network are a video's share of its batch's by clips. Raises ValueError as a call does.
+        """
+        paths = iter(paths)
+        with ThreadPoolExecutor(1) as pool:
+            following = deque((path, pool.submit(self._try_to_decode, path)) for path in islice(paths, 2))
+            group, held = [], 0
+            while following:
+                path, decoded = following.popleft()
+                group.append((path, decoded.result()))
+                held += 0 if isinstance(group[-1][1], VideoError) else len(group[-1][1][0])
+                following.extend((path, pool.submit(self._try_to_decode, path)) for path in islice(paths, 1))
+                if held >= self.batch_size or not following:
+                    read = [decoded for _, decoded in group if not isinstance(decoded, VideoError)]
+                    found = iter(self._classify(read, k, k_student, mode) if read else ())
+                    for path, decoded in group:
+                        yield path, decoded if isinstance(decoded, VideoError) else next(found)
+                    group, held = [], 0
+
+    def _decode(self, path, bar=None):
+        """(clips, report, seconds) of a video file."""
+        report, begin = {}, time.perf_counter()
+        clips = read_clips(path, self.frames, self.size, report=report)
+        if bar is not None:
+            bar.update()
+        return clips, report, time.perf_counter() - begin
+
+    def _try_to_decode(self, path):
+        try:
+            return self._decode(path)
+        except VideoError as e:
+            return e
+
+    def _classify(self, videos, k, k_student, mode, bar=None):
+        """What a call returns, for each of some decoded videos."""
         student = "student" in self.networks
         if not student and (k is not None or k_student):
             raise ValueError(f"k, k_student: found {k}, {k_student}; without a student all clips go to the teacher")
-        clock, report = _Clock(self.device, progress), {}
-        clips = read_clips(path, self.frames, self.size, report=report)
-        n = len(clips)
-        clock.lap("decode")
-        score, confidence, probs = None, None, []
-        by_student, by_teacher = np.zeros(n, bool), np.ones(n, bool)
+        clock = _Clock(self.device, bar)
+        n = [len(clips) for clips, *_ in videos]
+        all_clips = torch.cat([clips for clips, *_ in videos])
+        found = [{"score": None, "confidence": None} for _ in videos]
         if student:
-            logits, confidence_logit = self._run("student", clips)
+            logits, confidence_logit = self._run("student", all_clips)
             if k_student and not logits.shape[1]:
                 raise ValueError(f"k_student: found {k_student}, but the student has no classification head")
-            score, confidence = clip_scores(self.loss, logits, confidence_logit)
-            entropy, mask = predictive_entropy(logits), np.ones((1, n), bool)
-            divided = divide(score[None], entropy[None], n if k is None else k, k_student, mask, mode)
-            by_student, by_teacher = (chosen[0] for chosen in divided)
-            probs.append(softmax(logits[by_student]) if k_student else np.empty((0, 0)))
-        clock.lap("student")
-        if by_teacher.any():
-            probs.append(softmax(self._run("teacher", clips[torch.from_numpy(by_teacher)])))
-        clock.lap("teacher")
-        clock.bar.close()
-        mean = np.concatenate([p for p in probs if len(p)]).mean(0)
-        best = np.argsort(-mean, kind="stable")[:5]
-        names = self.class_names or range(len(mean))
-        return {
-            "top5": [[names[c], float(mean[c])] for c in best],
-            "score": score,
-            "confidence": confidence,
-            "by_student": by_student,
-            "by_teacher": by_teacher,
-            "multiply_adds": {
-                "student": n * self.multiply_adds.get("student", 0),
-                "teacher": int(by_teacher.sum()) * self.multiply_adds["teacher"],
-            },
-            "seconds": clock.seconds,
-            "clips": clips,
-            **report,
-        }
+            for one, own, confidence in zip(found, _split(logits, n), _split(confidence_logit, n), strict=True):
+                one["score"], one["confidence"] = clip_scores(self.loss, own, confidence)
+                entropy, mask = predictive_entropy(own), np.ones((1, len(own)), bool)
+                at_k = len(own) if k is None else k
+                divided = divide(one["score"][None], entropy[None], at_k, k_student, mask, mode)
+                one["by_student"], one["by_teacher"] = (chosen[0] for chosen in divided)
+                one["probs"] = [softmax(own[one["by_student"]])] if k_student else []
+        else:
+            for one, m in zip(found, n, strict=True):
+                one |= {"by_student": np.zeros(m, bool), "by_teacher": np.ones(m, bool), "probs": []}
+        student_seconds = clock.lap()
+        chosen = np.concatenate([one["by_teacher"] for one in found])
+        if chosen.any():
+            probs = softmax(self._run("teacher", all_clips[torch.from_numpy(chosen)]))
+            for one, own in zip(found, _split(probs, [one["by_teacher"].sum() for one in found]), strict=True):
+                one["probs"].append(own)
+        teacher_seconds = clock.lap()
+        names, results = self.class_names, []
+        for one, (clips, report, decode_seconds) in zip(found, videos, strict=True):
+            mean = np.concatenate([p for p in one.pop("probs") if len(p)]).mean(0)
+            best = np.argsort(-mean, kind="stable")[:5]
+            m, by_teacher = len(clips), int(one["by_teacher"].sum())
+            results.append(
+                {
+                    "top5": [[names[c] if names else c, float(mean[c])] for c in best],
+                    **one,
+                    "multiply_adds": {
+                        "student": m * self.multiply_adds.get("student", 0),
+                        "teacher": by_teacher * self.multiply_adds["teacher"],
+                    },
+                    "seconds": {
+                        "decode": decode_seconds,
+                        "student": student_seconds * m / sum(n),
+                        "teacher": teacher_seconds * by_teacher / max(1, chosen.sum()),
+                    },
+                    "clips": clips,
+                    **report,
+                }
+            )
+        return results
+
+
+def _split(values, sizes):
+    return np.split(values, np.cumsum(sizes)[:-1])
 
 
 class _Clock:
     """Seconds of wall time between laps, the device's queued work included."""
 
-    def __init__(self, device, progress=False):
-        self.device, self.seconds = device, {}
-        self.bar = tqdm(total=3, desc="decode", unit="stage", disable=not progress)
-        self.last = time.perf_counter()
+    def __init__(self, device, bar=None):
+        self.device, self.bar, self.last = device, bar, time.perf_counter()
 
-    def lap(self, stage):
+    def lap(self):
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-        now = time.perf_counter()
-        self.seconds[stage], self.last = now - self.last, now
-        self.bar.set_description(f"{stage} done")
-        self.bar.update()
+        before, self.last = self.last, time.perf_counter()
+        if self.bar is not None:
+            self.bar.update()
+        return self.last - before

@@ -89,3 +89,28 @@ def test_the_networks_given_are_left_as_they_were(setup):
     Predictor(teacher, student, 8, 32)(path, 2)
     assert teacher.state_dict().keys() == before.keys()
     assert all(torch.equal(v, before[k]) for k, v in teacher.state_dict().items())
+
+
+@pytest.mark.parametrize("batch_size", [1, 20, 1000])
+@pytest.mark.parametrize(("k", "k_student"), [(None, 0), (3, 0), (3, 2), (3, 3)])
+def test_many_videos_together_are_what_each_is_alone(setup, tmp_path, batch_size, k, k_student):
+    _, teacher, student = setup
+    paths = []
+    for i in range(4):
+        paths.append(tmp_path / f"{i}.mp4")
+        planted.write_video(paths[-1], planted.draw_video(planted.World(), "test", i)[0])
+    paths.insert(2, tmp_path / "none.mp4")
+    predict = Predictor(teacher, student, 8, 32, batch_size=batch_size)
+    found = list(predict.each(paths, k, k_student))
+    assert [path for path, _ in found] == paths
+    assert isinstance(found[2][1], VideoError) and "none.mp4" in str(found[2][1])
+    for path, together in found[:2] + found[3:]:
+        alone = predict(path, k, k_student)
+        for name in ("by_student", "by_teacher", "clips"):
+            assert (np.asarray(together[name]) == np.asarray(alone[name])).all()
+        assert [c for c, _ in together["top5"]] == [c for c, _ in alone["top5"]]
+        np.testing.assert_allclose([p for _, p in together["top5"]], [p for _, p in alone["top5"]], rtol=1e-4)
+        assert together["multiply_adds"] == alone["multiply_adds"] and together["n_frames"] == alone["n_frames"]
+    assert list(predict.each([])) == []
+    with pytest.raises(ValueError, match="k: found 0"):
+        list(predict.each(paths, 0))

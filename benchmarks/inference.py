@@ -1,0 +1,78 @@
+"""Seconds per video, dense against ConDi-SR, on the same files in one run: networks alone, and decoding included.
+
+python benchmarks/inference.py RUN [--videos 60] [--k K] [--rounds 3] [--threads 2]
+
+RUN is the folder of a finished run (such as runs/quick/planted/resnext14_small); K is the one that its validation split
+chose unless given. Videos are test videos. For dense, K, and K divided (half of K to the student): one file after the
+other (a call each), and all together (Predictor.each: the next file is decoded meanwhile, clips share batches).
+
+Columns: multiply-adds and seconds as shares of dense, and their quotient (speed-up measured over speed-up counted; 1 is
+all of it); wall over the slower of decoding and networks (1 is full overlap). Medians of several rounds, the settings
+taken in turn.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from condi_lib import explore, runs, training
+from condi_lib.explore import dense_predictor
+
+
+def one_by_one(predict, paths, k, k_student):
+    return [predict(path, k, k_student) for path in paths]
+
+
+def together(predict, paths, k, k_student):
+    return [found for _, found in predict.each(paths, k, k_student)]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--videos", type=int, default=60)
+    parser.add_argument("--k", type=int)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    training.keep_freed_memory()
+    k = args.k or json.loads((args.run / "settings.json").read_text())["k"]
+    videos = pd.read_parquet(args.run / "labelled_videos.parquet")
+    paths = videos[(videos.split == "test") & videos.ok].path.head(args.videos).tolist()
+    sampled = explore.load_predictor(args.run)
+    dense = dense_predictor(sampled)
+    settings = {"dense": (dense, None, 0), f"K = {k}": (sampled, k, 0)}
+    settings[f"K = {k}, K_s = {(k + 1) // 2}"] = (sampled, k, (k + 1) // 2)
+    ways = {"one by one": one_by_one, "together": together}
+    rows = []
+    for turn in range(args.rounds + 1):  # the first warms up
+        for way, run in ways.items():
+            for name, setting in settings.items():
+                begin = time.perf_counter()
+                found = run(setting[0], paths, *setting[1:])
+                wall = (time.perf_counter() - begin) / len(paths)
+                row = {stage: np.mean([one["seconds"][stage] for one in found]) for stage in found[0]["seconds"]}
+                adds = np.mean([sum(one["multiply_adds"].values()) for one in found])
+                rows += [{"way": way, "setting": name, "multiply-adds": adds, **row, "wall": wall}] * bool(turn)
+    table = pd.DataFrame(rows).groupby(["way", "setting"], sort=False).median()
+    table["networks"] = table.student + table.teacher
+    table["wall over slower"] = table.wall / table[["decode", "networks"]].max(axis=1)
+    for column in ("multiply-adds", "networks", "wall"):
+        first = table[column].groupby("way").transform("first")
+        table[f"{column}, share of dense"] = table[column] / first
+    table["quotient, networks"] = table["multiply-adds, share of dense"] / table["networks, share of dense"]
+    stages = ["decode", "student", "teacher", "networks", "wall"]
+    table[stages] *= 1000
+    table = table.rename(columns={name: f"{name} (ms)" for name in stages}).drop(columns="multiply-adds")
+    print(f"torch {torch.__version__}, {sampled.device}, {args.threads} threads, {len(paths)} videos, {args.run}")
+    print(runs.markdown(table.reset_index()))
+
+
+if __name__ == "__main__":
+    main()
