@@ -1,5 +1,5 @@
 from condi_lib.models.checkpoints import freeze, load_weights, read_checkpoint
-from condi_lib.models.inputs import Input, check_input, fold_batch_norms, memory_advice, to_input
+from condi_lib.models.inputs import Input, check_input, fold_batch_norms, input_of, memory_advice, to_input
 from condi_lib.models.student import MC_PASSES, WIDTHS, AsTeacher, MonteCarloDropout, build_student, drop_class_head
 from condi_lib.models.teacher import TEACHER_NAMES, TEACHERS, build_teacher
 
@@ -17,6 +17,7 @@ __all__ = [
     "drop_class_head",
     "fold_batch_norms",
     "freeze",
+    "input_of",
     "load_weights",
     "memory_advice",
     "read_checkpoint",
