@@ -73,7 +73,7 @@ def measure(n_clips, classes, folder):
         write_atomically(path, lambda at, maker=maker, some=some: runs.join_parts(at, some, maker.provenance()))
     wrote = time.perf_counter()
     parts = [evaluation.outcomes_of_all(arrays, KS) for arrays in run.study_in_parts(["condi_sr"], [0])]
-    found = {name: evaluation.join([part[name] for part in parts]) for name in parts[0]}
+    found = evaluation.join(parts)
     table = evaluation.accuracy_table(found, found["dense"].right[0, 0], found["oracle"])
     evaluated = time.perf_counter()
     assert len(table) == len(found) * len(KS)

@@ -311,7 +311,7 @@ def _curves(table, curve, detection, measure, title, **labels):
 
 
 def roc(table, detection):
-    """ROC of each sampler as a detector of "the teacher will be right". table: evaluation.detection_curves."""
+    """ROC of each sampler as a detector of "the teacher will be right". table: detector.detection_curves."""
     labels = {"xlabel": "false positive rate", "ylabel": "true positive rate"}
     figure, axes = _curves(table, "roc", detection, "auroc", "AUROC", **labels)
     for axis in axes:
@@ -320,13 +320,13 @@ def roc(table, detection):
 
 
 def precision_recall(table, detection):
-    """Precision against recall of each detector. table: evaluation.detection_curves."""
+    """Precision against recall of each detector. table: detector.detection_curves."""
     labels = {"xlabel": "recall of clips that the teacher gets right", "ylabel": "precision"}
     return _curves(table, "precision_recall", detection, "auprc", "average precision", **labels)[0]
 
 
 def risk_coverage(table, detection):
-    """The teacher's error on the clips taken, against the share taken. table: evaluation.detection_curves."""
+    """The teacher's error on the clips taken, against the share taken. table: detector.detection_curves."""
     labels = {"xlabel": "coverage: share of clips taken, best scores first", "ylabel": "risk: share of them wrong"}
     return _curves(table, "risk_coverage", detection, "aurc", "area (lower is better)", **labels)[0]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from condi_lib import evaluation, sampler
+from condi_lib import detector, evaluation, sampler
 from condi_lib.sampler import clip_arrays
 
 KS = [1, 2, 3, 5, 9]
@@ -253,11 +253,11 @@ def test_auroc_and_average_precision_are_scikit_learns_with_weights_too(seed, le
     for w in (None, *weights):
         rows = None if w is None else w[None]
         expected = roc_auc_score(correct, score, sample_weight=w)
-        assert evaluation.auroc(correct, score, rows)[0] == pytest.approx(expected)
+        assert detector.auroc(correct, score, rows)[0] == pytest.approx(expected)
         expected = average_precision_score(correct, score, sample_weight=w)
-        assert evaluation.auprc(correct, score, rows)[0] == pytest.approx(expected)
+        assert detector.auprc(correct, score, rows)[0] == pytest.approx(expected)
     np.testing.assert_allclose(
-        evaluation.auroc(correct, score, weights), [evaluation.auroc(correct, score, w[None])[0] for w in weights]
+        detector.auroc(correct, score, weights), [detector.auroc(correct, score, w[None])[0] for w in weights]
     )
 
 
@@ -265,9 +265,9 @@ def test_auroc_and_average_precision_are_scikit_learns_with_weights_too(seed, le
 def test_risk_coverage_by_hand(levels):
     correct, score, _ = drawn(1, 60, levels)
     risks = [(~correct[score >= s]).mean() for s in score]
-    assert evaluation.aurc(correct, score)[0] == pytest.approx(np.mean(risks))
-    perfect = evaluation.aurc(correct, correct.astype(float) + 0.01 * score)[0]
-    assert perfect < evaluation.aurc(correct, score)[0] < evaluation.aurc(correct, -correct.astype(float))[0]
+    assert detector.aurc(correct, score)[0] == pytest.approx(np.mean(risks))
+    perfect = detector.aurc(correct, correct.astype(float) + 0.01 * score)[0]
+    assert perfect < detector.aurc(correct, score)[0] < detector.aurc(correct, -correct.astype(float))[0]
 
 
 def test_calibration_error_by_hand_and_0_where_calibrated():
@@ -277,12 +277,12 @@ def test_calibration_error_by_hand_and_0_where_calibrated():
         inside = (prob >= b / 15) & (prob < (b + 1) / 15)
         if inside.any():
             total += inside.sum() * abs(prob[inside].mean() - correct[inside].mean())
-    assert evaluation.ece(correct, prob)[0] == pytest.approx(total / 300)
+    assert detector.ece(correct, prob)[0] == pytest.approx(total / 300)
     rng = np.random.default_rng(0)
     p = rng.random(200_000)
-    assert evaluation.ece(rng.random(200_000) < p, p)[0] < 0.01
-    assert evaluation.ece(rng.random(200_000) < p, p**3)[0] > 0.1
-    assert evaluation.ece(np.array([True]), np.array([1.0]))[0] == 0
+    assert detector.ece(rng.random(200_000) < p, p)[0] < 0.01
+    assert detector.ece(rng.random(200_000) < p, p**3)[0] > 0.1
+    assert detector.ece(np.array([True]), np.array([1.0]))[0] == 0
 
 
 def test_calibrating_on_val_undoes_an_overconfident_scale():
@@ -290,8 +290,8 @@ def test_calibrating_on_val_undoes_an_overconfident_scale():
     logit = rng.normal(0, 1, (2, 20_000))
     z = rng.random(logit.shape) < 1 / (1 + np.exp(-logit))
     over = 1 / (1 + np.exp(-3 * logit))
-    scaled = evaluation.calibrate(over[0], z[1], over[1])
-    assert evaluation.ece(z[0], over[0])[0] > 0.1 > 0.015 > evaluation.ece(z[0], scaled)[0]
+    scaled = detector.calibrate(over[0], z[1], over[1])
+    assert detector.ece(z[0], over[0])[0] > 0.1 > 0.015 > detector.ece(z[0], scaled)[0]
     assert (np.argsort(scaled) == np.argsort(over[0])).all()
 
 
@@ -299,40 +299,40 @@ def test_the_threshold_minimises_fpr_plus_fnr():
     rng = np.random.default_rng(0)
     correct = rng.random(80) < 0.6
     score = np.round(rng.normal(correct, 1), 1)
-    threshold = evaluation.choose_threshold(correct, score)
-    best = min(sum(evaluation.error_rates(correct, score, t)) for t in np.unique(score))
-    assert sum(evaluation.error_rates(correct, score, threshold)) == pytest.approx(best)
+    threshold = detector.choose_threshold(correct, score)
+    best = min(sum(detector.error_rates(correct, score, t)) for t in np.unique(score))
+    assert sum(detector.error_rates(correct, score, threshold)) == pytest.approx(best)
 
 
 def test_error_rates_by_hand():
     correct = np.array([True, True, True, False, False])
     score = np.array([0.9, 0.5, 0.1, 0.5, 0.2])
-    fpr, fnr = evaluation.error_rates(correct, score, 0.5)
+    fpr, fnr = detector.error_rates(correct, score, 0.5)
     assert (fpr[0], fnr[0]) == (0.5, pytest.approx(1 / 3))
-    fpr, fnr = evaluation.error_rates(correct, score, 0.5, np.array([[1.0, 1, 0, 3, 1]]))
+    fpr, fnr = detector.error_rates(correct, score, 0.5, np.array([[1.0, 1, 0, 3, 1]]))
     assert (fpr[0], fnr[0]) == (0.75, 0)
 
 
 def test_auroc_within_a_video_is_scikit_learns():
     arrays = clip_arrays(make_clips(11, 30, longest=9))
     score = np.random.default_rng(0).integers(0, 4, arrays.mask.shape).astype(float)
-    found = evaluation.auroc_within(arrays, score)
+    found = detector.auroc_within(arrays, score)
     for v in range(len(found)):
         z, s = arrays.correct[v][arrays.mask[v]], score[v][arrays.mask[v]]
         if z.all() or not z.any():
             assert np.isnan(found[v])
         else:
             assert found[v] == pytest.approx(roc_auc_score(z, s))
-    assert evaluation.mean_auroc_within(arrays, score)[0] == pytest.approx(np.nanmean(found))
+    assert detector.mean_auroc_within(arrays, score)[0] == pytest.approx(np.nanmean(found))
 
 
 def test_detection_uses_the_threshold_of_val_on_test():
     clips, scores = make_study(1, 40, losses=("condi_sr",), seeds=1)
     arrays = sampler.read_arrays(clips, scores)
-    found = evaluation.detection("condi_sr", arrays, draws=50).set_index("measure")
+    found = detector.detection("condi_sr", arrays, draws=50).set_index("measure")
     table = scores["condi_sr"][0]
     v, t = (clips.split == s for s in ("val", "test"))
-    threshold = evaluation.choose_threshold(clips.correct[v].to_numpy(), table.score[v].to_numpy(np.float64))
+    threshold = detector.choose_threshold(clips.correct[v].to_numpy(), table.score[v].to_numpy(np.float64))
     assert found["mean"]["threshold"] == pytest.approx(threshold)
     called, z = table.score[t] >= np.float32(threshold), clips.correct[t]
     assert found["mean"]["fpr"] == pytest.approx(called[~z].mean())
@@ -353,13 +353,13 @@ def test_detection_intervals_are_those_of_resampled_videos():
         videos = np.repeat(np.arange(40), count)
         z, s = (x[videos][test.mask[videos]] for x in (test.correct, test.score))
         plain = test.correct[test.mask], test.score[test.mask]
-        for measure in (evaluation.auroc, evaluation.auprc, evaluation.aurc, evaluation.ece):
+        for measure in (detector.auroc, detector.auprc, detector.aurc, detector.ece):
             assert measure(*plain, weights)[0] == pytest.approx(measure(z, s)[0])
 
 
 def test_a_score_that_is_no_probability_has_no_rates_at_half():
     clips, scores = make_study(1, 40, losses=("st_ent",), seeds=2)
-    found = evaluation.detection("st_ent", sampler.read_arrays(clips, scores), draws=20).set_index("measure")
+    found = detector.detection("st_ent", sampler.read_arrays(clips, scores), draws=20).set_index("measure")
     assert found["mean"][["fpr_at_half", "fnr_at_half", "ece", "ece_scaled"]].isna().all()
     assert found["mean"].notna().sum() == 7 and (found.n_seeds == 2).all()
 
@@ -369,8 +369,8 @@ def test_curves_integrate_to_their_areas():
     for table in scores["condi_sr"]:
         table["score"] = np.random.default_rng(0).random(len(table)).astype(np.float32) / 2 + clips.correct / 4
     arrays = sampler.read_arrays(clips, scores)
-    curves = evaluation.detection_curves("condi_sr", arrays)
-    areas = evaluation.detection("condi_sr", arrays, draws=5).set_index("measure")["mean"]
+    curves = detector.detection_curves("condi_sr", arrays)
+    areas = detector.detection("condi_sr", arrays, draws=5).set_index("measure")["mean"]
     for curve, measure in (("roc", "auroc"), ("precision_recall", "auprc"), ("risk_coverage", "aurc")):
         rows = curves[curves.curve == curve]
         assert np.trapezoid(rows.y, rows.x) == pytest.approx(areas[measure], abs=6e-3), curve
@@ -380,7 +380,7 @@ def test_curves_integrate_to_their_areas():
 def test_standing_is_1_for_the_first_and_0_for_the_last():
     arrays = clip_arrays(make_clips(4, 8))
     score = np.arange(arrays.mask.size, dtype=float).reshape(arrays.mask.shape)
-    found = evaluation.standing(arrays, score)
+    found = detector.standing(arrays, score)
     for v, n in enumerate(arrays.mask.sum(1)):
         expected = np.arange(n) / max(1, n - 1) if n > 1 else np.ones(1)
         np.testing.assert_allclose(found[v, :n], expected)
@@ -391,17 +391,17 @@ def test_standing_by_kind_is_the_mean_over_clips():
     arrays = sampler.read_arrays(clips, scores)
     test = arrays[""][0][0]
     kinds = sampler.pad(np.random.default_rng(0).choice(["clean", "dark", "mixed"], test.mask.sum()), test.mask)
-    table = evaluation.standing_by_kind("condi_sr", arrays, kinds)
+    table = detector.standing_by_kind("condi_sr", arrays, kinds)
     assert list(table.kind) == ["clean", "dark", "mixed"] and table.n_clips.sum() == test.mask.sum()
     for row in table.itertuples():
-        each = [evaluation.standing(t, t.score)[kinds == row.kind].mean() for t, _ in arrays["condi_sr"]]
+        each = [detector.standing(t, t.score)[kinds == row.kind].mean() for t, _ in arrays["condi_sr"]]
         assert row.standing == pytest.approx(np.mean(each)) and row.low <= row.standing <= row.high
 
 
 def test_the_example_is_a_video_that_condi_sr_wins():
     clips, scores = make_study(9, 80)
     arrays = sampler.read_arrays(clips, scores)
-    table = evaluation.example_table(arrays, k=1)
+    table = detector.example_table(arrays, k=1)
     rows = clips[clips.video == table.video[0]].sort_values("clip")
     own = scores["condi_sr"][0].loc[rows.index].score.to_numpy()
     assert place_by_hand(rows, np.argsort(-own, kind="stable"), 1) == 0 != place_by_hand(rows, range(len(rows)), 99)
@@ -414,7 +414,7 @@ def test_clip_kinds_are_pure_or_mixed():
     truth = pd.DataFrame(
         {"video": ["a"] * 6 + ["b"] * 2, "frame": [*range(6), 0, 1], "kind": ["clean"] * 5 + ["dark"] + ["noise"] * 2}
     )
-    assert evaluation.clip_kinds(clips, truth, 4).to_dict() == {7: "clean", 8: "mixed", 9: "noise"}
+    assert detector.clip_kinds(clips, truth, 4).to_dict() == {7: "clean", 8: "mixed", 9: "noise"}
 
 
 def test_videos_are_grouped_by_what_was_planted():

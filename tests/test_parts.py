@@ -174,7 +174,8 @@ def test_a_study_in_parts_is_the_study(tmp_path, group):
     found = [evaluation.outcomes_of_all(arrays, [1, 2, 3]) for arrays in parts]
     whole = evaluation.outcomes_of_all(sampler.read_arrays(clips, scores), [1, 2, 3])
     place = np.argsort(np.concatenate([arrays[""][0][0].videos for arrays in parts]))
+    together = evaluation.join(found)
     for name, expected in whole.items():
-        joined = evaluation.join([one[name] for one in found])
+        joined = together[name]
         for field in ("right", "top5", "n_clips") if name != "random" else ():  # which draws anew for each part
             np.testing.assert_array_equal(getattr(joined, field)[..., place], getattr(expected, field), name)
