@@ -154,7 +154,7 @@ for step, (folder, outputs, inputs, n_threads) in STEPS.items():
             nb=f"notebooks/{step}.ipynb",
         output:
             [shown(path) for path in paths(folder, outputs)],
-            nb=report(executed, category="executed notebooks", labels={"name": executed.replace("{", "{wildcards.")}),
+            nb=report(executed, category="executed notebooks", labels={"name": executed}),
         params:
             values=lambda wildcards, step=step: notebook_parameters(config, step, wildcards),
         threads: n_threads

@@ -17,7 +17,7 @@ def executed(out):
 
 def page(notebook, exporter, names):
     """HTML of one notebook; links to notebooks become links to their pages, scripts from elsewhere are left out."""
-    body, _ = exporter.from_notebook_node(nbformat.read(notebook, 4))
+    body, _ = exporter.from_notebook_node(nbformat.read(notebook, 4), {"metadata": {"name": Path(notebook).stem}})
     body = re.sub(r"<script[^>]*\ssrc=[^>]*>\s*</script>", "", body)
     return re.sub(r'href="([^"/]+)\.ipynb"', lambda m: f'href="{m[1]}.html"' if m[1] in names else m[0], body)
 
