@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -117,7 +118,11 @@ def write_atomically(path, write):
         write(part)
         os.replace(part, path)
     except Exception as e:  # a full disk has another one in each format's library
-        raise OSError(f"{path}: cannot be written: {e}") from e
+        try:
+            free = f"{shutil.disk_usage(path.parent).free / 2**20:,.1f} MB free there"  # torch.save does not say why
+        except OSError:
+            free = f"no folder {path.parent}"
+        raise OSError(f"{path}: cannot be written: {e} ({free})") from e
     finally:
         with suppress(OSError):
             part.unlink()
