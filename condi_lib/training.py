@@ -190,7 +190,9 @@ def fit(
 
     def one_step(step, batches):
         """Updates the weights; the clips used, and the sums over them of the loss and of what batch_loss records."""
-        sizes = accelerator.gather(torch.tensor([[len(batch["clips"]) for batch in batches]], device=device))
+        sizes = torch.tensor([[len(batch["clips"]) for batch in batches]])
+        if n_processes > 1:
+            sizes = accelerator.gather(sizes.to(device)).cpu()
         usable = (sizes > 0).all(0).nonzero().flatten().tolist()  # passes that all processes have clips for
         n, sums, paths = int(sizes[:, usable].sum()), {}, []
         for i in usable:
