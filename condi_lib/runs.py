@@ -27,7 +27,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from condi_lib import catalogue, sampler
-from condi_lib.data import AUGMENTATIONS, DATASETS, VideoError, check_bad_share, write_atomically
+from condi_lib.data import AUGMENTATIONS, DATASETS, VideoError, check_bad_share, remove_leftovers, write_atomically
 from condi_lib.labelling import label_clips
 from condi_lib.models import TEACHER_NAMES, WIDTHS
 from condi_lib.training import LOSSES, digest
@@ -291,7 +291,8 @@ class Run:
 def alone(folder, name):
     """While it lasts, no other process may do `name` in the folder; raises BusyRun where one does.
 
-    The system lets go of the lock when the process ends, however it ends.
+    The system lets go of the lock when the process ends, however it ends. What killed processes were writing there is
+    removed.
     """
     path = Path(folder) / f".{name}.lock"
     try:
@@ -311,6 +312,7 @@ def alone(folder, name):
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
+        remove_leftovers(folder)
         yield
 
 

@@ -1,6 +1,8 @@
 """What goes wrong in days of running: nothing half-written, nothing lost, one clear message."""
 
 import json
+import os
+import platform
 import re
 import resource
 import subprocess
@@ -255,3 +257,16 @@ def test_no_shell_is_started_and_no_pickle_loaded_anywhere():
         text = path.read_text()
         assert not re.search(r"shell\s*=|os\.system|os\.popen|^\s+shell:", text, re.M), path
         assert not re.search(r"pickle\.load|read_pickle|torch\.load\((?!.*weights_only=True)", text), path
+
+
+def test_what_a_killed_process_was_writing_is_removed(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for pid in (gone.pid, os.getpid()):
+        (tmp_path / f".{platform.node()}.{pid}.weights.safetensors").touch()
+    (tmp_path / f".elsewhere.{gone.pid}.weights.safetensors").touch()  # of another machine: not known to be dead
+    with make_run(tmp_path).alone(tmp_path):
+        pass
+    assert (tmp_path / f".{platform.node()}.{os.getpid()}.weights.safetensors").exists()
+    assert not (tmp_path / f".{platform.node()}.{gone.pid}.weights.safetensors").exists()
+    assert (tmp_path / f".elsewhere.{gone.pid}.weights.safetensors").exists()

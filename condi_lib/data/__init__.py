@@ -9,6 +9,7 @@ from condi_lib.data.video import (
     derived_seed,
     iter_clips,
     read_clips,
+    remove_leftovers,
     write_atomically,
 )
 
@@ -28,5 +29,6 @@ __all__ = [
     "iter_clips",
     "probe_videos",
     "read_clips",
+    "remove_leftovers",
     "write_atomically",
 ]

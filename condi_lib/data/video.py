@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import platform
+import re
 import shutil
 from contextlib import suppress
 from itertools import islice
@@ -112,7 +114,7 @@ def write_atomically(path, write):
     Raises OSError, naming the file, where it cannot be written.
     """
     path = Path(path)
-    part = path.with_name(f".{os.getpid()}.{path.name}")
+    part = path.with_name(f".{platform.node()}.{os.getpid()}.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(part)
@@ -126,6 +128,20 @@ def write_atomically(path, write):
     finally:
         with suppress(OSError):
             part.unlink()
+
+
+def remove_leftovers(folder):
+    """Removes what write_atomically of a process of this machine was writing in the folder when it was killed."""
+    for file in Path(folder).iterdir():
+        found = re.fullmatch(rf"\.{re.escape(platform.node())}\.(\d+)\..+", file.name, re.S)
+        if not found:
+            continue
+        try:
+            os.kill(int(found[1]), 0)
+        except ProcessLookupError:
+            file.unlink(missing_ok=True)
+        except OSError:
+            pass  # another user's, and alive
 
 
 def cached_clips(path, frames, size, folder, report=None):
