@@ -1,4 +1,4 @@
-# make reproduce: the whole study; make test: the tests; make lab: JupyterLab; make book: HTML pages
+# make reproduce: the whole study; make test: the tests; make lab: JupyterLab (as root in a container: LAB=--allow-root); make book: HTML pages
 PROFILE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
@@ -22,7 +22,7 @@ lint: .venv/installed
 	$(BIN)/ruff format --check
 
 lab: .venv/installed
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab $(LAB) notebooks
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
