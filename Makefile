@@ -1,4 +1,5 @@
-# make reproduce: the whole study; make test: the tests; make lab: JupyterLab (as root in a container: LAB=--allow-root); make book: HTML pages
+# make reproduce: the whole study; make test: the tests; make book: HTML pages; make lab: JupyterLab, after a tiny study for
+# its notebooks 10 and 11 (as root in a container: make lab LAB=--allow-root)
 PROFILE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
@@ -21,8 +22,11 @@ lint: .venv/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-lab: .venv/installed
+lab: .venv/installed runs/tiny/planted/resnext14_small/costs.json
 	$(BIN)/jupyter lab $(LAB) notebooks
+
+runs/tiny/planted/resnext14_small/costs.json: | .venv/installed
+	$(BIN)/snakemake --configfile config/tiny.yaml --cores all --quiet rules
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
