@@ -26,7 +26,7 @@ lab: .venv/installed runs/tiny/planted/resnext14_small/costs.json
 	$(BIN)/jupyter lab $(LAB) notebooks
 
 runs/tiny/planted/resnext14_small/costs.json: | .venv/installed
-	$(BIN)/snakemake --configfile config/tiny.yaml --cores all --quiet rules
+	$(BIN)/snakemake $@ --configfile config/tiny.yaml --cores all --quiet rules
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
