@@ -158,7 +158,9 @@ def accuracy_table(found, dense, oracle):
     """
     room = oracle.right.mean((1, 2)) - dense.mean()
     right = _of_all(found, "right")
-    columns = _columns(accuracy=right, top5=_of_all(found, "top5"), gain=right - dense)
+    columns = _columns(accuracy=right)  # one after the other: of a large data set each takes a share of the memory
+    columns |= _columns(top5=_of_all(found, "top5"))
+    columns |= _columns(gain=right - dense)
     rows = [(n, k, clips, one.right.shape[1]) for n, one in found.items() for k, clips in _mean_clips(one)]
     table = pd.DataFrame(rows, columns=["sampler", "k", "n_clips", "n_seeds"]).assign(**columns)
     table["headroom"] = ratio(table.gain.to_numpy(), np.tile(room, len(found)))
