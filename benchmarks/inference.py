@@ -21,7 +21,6 @@ import pandas as pd
 import torch
 
 from condi_lib import explore, runs, training
-from condi_lib.explore import dense_predictor
 
 
 def one_by_one(predict, paths, k, k_student):
@@ -46,7 +45,7 @@ def main():
     videos = pd.read_parquet(args.run / "labelled_videos.parquet")
     paths = videos[(videos.split == "test") & videos.ok].path.head(args.videos).tolist()
     sampled = explore.load_predictor(args.run)
-    dense = dense_predictor(sampled)
+    dense = explore.dense_predictor(sampled)
     settings = {"dense": (dense, None, 0), f"K = {k}": (sampled, k, 0)}
     settings[f"K = {k}, K_s = {(k + 1) // 2}"] = (sampled, k, (k + 1) // 2)
     ways = {"one by one": one_by_one, "together": together}

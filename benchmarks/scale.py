@@ -30,7 +30,7 @@ ROW = ["seconds to write", "seconds to evaluate", "MiB after the imports", "MiB 
 
 
 def random_part(start, n_videos, classes, rng):
-    """Clip table and score table of some videos; the first tenth of all videos, at most 2000, is val."""
+    """Clip table and score table of some videos; the first part is val."""
     video = [f"v{start + i:07d}" for i in range(n_videos)]
     logits = rng.standard_normal((n_videos * CLIPS, classes), dtype=np.float32)
     label = np.repeat(rng.integers(0, classes, n_videos), CLIPS)

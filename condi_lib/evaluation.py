@@ -87,41 +87,33 @@ def resample(n, draws, rng):
 def bootstrap(values, draws=BOOTSTRAPS, seed=0):
     """Means over seeds and videos of float [..., S, V] in `draws` resamples of both: float [draws, ...].
 
-    All entries of [...] are resampled alike, so that their differences are paired. A list of arrays with the same S and
-    V gives a list, resampled alike.
+    All entries of [...] are resampled alike, so that their differences are paired; so are calls with the same S, V,
+    draws and seed.
     """
-    arrays = values if isinstance(values, list) else [values]
-    n_seeds, n_videos = arrays[0].shape[-2:]
-    flat = [array.reshape(-1, n_seeds, n_videos) for array in arrays]
+    *shape, n_seeds, n_videos = values.shape
+    flat = values.reshape(-1, n_seeds, n_videos)
     rng = np.random.default_rng(seed)
-    parts = [[] for _ in flat]
+    parts = []
     at_once = max(1, min(250, 2**24 // n_videos))  # 128 MB of weights
     for start in range(0, draws, at_once):
         size = min(at_once, draws - start)
         videos, seeds = resample(n_videos, size, rng) / n_videos, resample(n_seeds, size, rng) / n_seeds
-        for one, means in zip(flat, parts, strict=True):
-            means.append(sum(seeds[:, [s]] * (videos @ one[:, s].T) for s in range(n_seeds)))
-    found = [np.concatenate(p).reshape(draws, *array.shape[:-2]) for p, array in zip(parts, arrays, strict=True)]
-    return found if isinstance(values, list) else found[0]
+        parts.append(sum(seeds[:, [s]] * (videos @ flat[:, s].T) for s in range(n_seeds)))
+    return np.concatenate(parts).reshape(draws, *shape)
 
 
 def interval(values, draws=BOOTSTRAPS, seed=0):
-    """(mean, low, high), float [...] each, of float [..., S, V] over seeds and videos; of a list, a list of these."""
-    arrays = values if isinstance(values, list) else [values]
-    resampled = bootstrap(arrays, draws, seed)
-    found = [
-        (array.mean((-2, -1)), *np.quantile(means, (0.025, 0.975), axis=0))
-        for array, means in zip(arrays, resampled, strict=True)
-    ]
-    return found if isinstance(values, list) else found[0]
+    """(mean, low, high), float [...] each, of float [..., S, V] over seeds and videos."""
+    low, high = np.quantile(bootstrap(values, draws, seed), (0.025, 0.975), axis=0)
+    return values.mean((-2, -1)), low, high
 
 
 def _columns(**values):
     """{name, name_low, name_high: float [M]} of float [..., S, V] each, resampled alike and flat."""
     return {
         name + suffix: column.ravel()
-        for name, found in zip(values, interval(list(values.values())), strict=True)
-        for suffix, column in zip(("", "_low", "_high"), found, strict=True)
+        for name, value in values.items()
+        for suffix, column in zip(("", "_low", "_high"), interval(value), strict=True)
     }
 
 

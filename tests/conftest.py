@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from condi_lib.data import planted, probe_videos
 from condi_lib.data.planted import write_video
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"  # where our developers keep real files; never needed
@@ -42,6 +43,18 @@ def make_scores(clips, seed=0, levels=5):
         student_logits=logits,
         mc_entropy=rng.random(len(clips)).astype(np.float32),
     )
+
+
+def make_videos(folder, lengths, broken):
+    """The video table of planted test videos v0, v1, ... of these lengths; file v<broken> breaks once it is listed."""
+    rows = []
+    for i, n in enumerate(lengths):
+        frames, _, label = planted.draw_video(planted.World(), "test", i)
+        write_video(folder / f"v{i}.mp4", frames[:n])
+        rows.append((f"v{i}", str(folder / f"v{i}.mp4"), label, "test"))
+    videos = probe_videos(pd.DataFrame(rows, columns=["video", "path", "label", "split"]))
+    (folder / f"v{broken}.mp4").write_bytes(b"broken since it was listed")
+    return videos
 
 
 def numbered_frames(n, size=32):

@@ -10,10 +10,10 @@ import pandas as pd
 import pyarrow.parquet
 import pytest
 import torch
-from conftest import make_study
+from conftest import make_study, make_videos
 
 from condi_lib import evaluation, labelling, runs, sampler
-from condi_lib.data import VideoError, planted, probe_videos
+from condi_lib.data import VideoError
 from condi_lib.models import build_teacher
 
 TESTS = Path(__file__).resolve().parent
@@ -39,15 +39,7 @@ def label(folder, videos, network=None, part_videos=2, shard=0, shards=1, **opti
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
     """Seven planted test videos, all but the third readable."""
-    folder, rows = tmp_path_factory.mktemp("videos"), []
-    for i in range(7):
-        frames, _, label = planted.draw_video(planted.World(), "test", i)
-        path = folder / f"v{i}.mp4"
-        planted.write_video(path, frames[: 20 + 5 * i])
-        rows.append((f"v{i}", str(path), label, "test"))
-    found = probe_videos(pd.DataFrame(rows, columns=["video", "path", "label", "split"]))
-    (folder / "v2.mp4").write_bytes(b"broken since it was listed")
-    return found
+    return make_videos(tmp_path_factory.mktemp("videos"), [20 + 5 * i for i in range(7)], broken=2)
 
 
 def tables(folder):
@@ -130,7 +122,7 @@ sys.path.insert(0, {tests!r})
 import pandas as pd
 import pyarrow.parquet
 import torch
-from conftest import make_study
+from conftest import make_study, make_videos
 torch.set_num_threads(1)
 import test_parts
 test_parts.label(sys.argv[2], pd.read_pickle(sys.argv[1]))

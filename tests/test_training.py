@@ -3,10 +3,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import make_clips
+from conftest import make_clips, make_videos
 
 from condi_lib import labelling, training
-from condi_lib.data import ClipDataset, VideoError, planted, probe_videos, read_clips
+from condi_lib.data import ClipDataset, VideoError, read_clips
 from condi_lib.models import build_student, build_teacher
 from condi_lib.training import LOSSES, EpochSampler, student_batch_loss
 
@@ -88,15 +88,7 @@ def test_columns_are_tensors():
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
     """Four planted test videos; the second file is broken."""
-    folder, rows = tmp_path_factory.mktemp("videos"), []
-    for i in range(4):
-        frames, _, label = planted.draw_video(planted.World(), "test", i)
-        path = folder / f"v{i}.mp4"
-        planted.write_video(path, frames[: 40 + 3 * i])
-        rows.append((f"v{i}", str(path), label, "test"))
-    videos = probe_videos(pd.DataFrame(rows, columns=["video", "path", "label", "split"]))
-    (folder / "v1.mp4").write_bytes(b"broken since it was listed")
-    return videos
+    return make_videos(tmp_path_factory.mktemp("videos"), [40 + 3 * i for i in range(4)], broken=1)
 
 
 def test_the_clip_table_is_the_teacher_on_every_clip_whatever_the_batches(videos):

@@ -1,5 +1,6 @@
 """A profile (config/*.yaml): its keys, and the parameters of each notebook."""
 
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -59,17 +60,14 @@ def check_profile(config):
             raise ValueError(f"profile: teachers: {teacher}: {weights!r} is not a file that is there")
     students = [*config["losses"], *(f"condi_sr-{variant}" for variant in config["ablations"])]
     jobs = [(nb, students[0]) for nb in known] + [("05_train_sampler", loss) for loss in students]
-    for dataset in config["datasets"]:
-        for teacher in config["teachers"]:
-            for seed in config["seeds"]:
-                for notebook, loss in jobs:
-                    wildcards = SimpleNamespace(dataset=dataset, teacher=teacher, loss=loss, seed=seed)
-                    declared = declared_parameters(notebook)
-                    values = notebook_parameters(config, notebook, wildcards)
-                    try:
-                        check_values(notebook, declared, values)
-                    except ValueError as e:
-                        raise ValueError(f"profile: {notebook}: {e}") from e
+    declared = {notebook: declared_parameters(notebook) for notebook in known}
+    names = (config["datasets"], config["teachers"], config["seeds"], jobs)
+    for dataset, teacher, seed, (notebook, loss) in product(*names):
+        wildcards = SimpleNamespace(dataset=dataset, teacher=teacher, loss=loss, seed=seed)
+        try:
+            check_values(notebook, declared[notebook], notebook_parameters(config, notebook, wildcards))
+        except ValueError as e:
+            raise ValueError(f"profile: {notebook}: {e}") from e
 
 
 def notebook_parameters(config, notebook, wildcards):

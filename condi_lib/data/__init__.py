@@ -23,7 +23,6 @@ __all__ = [
     "check_bad_share",
     "decoded_folder",
     "derived_seed",
-    "decoded_folder",
     "find_teacher_videos",
     "find_videos",
     "iter_clips",
