@@ -1,17 +1,14 @@
 """Networks over the clips of many videos: the teacher's clip table, the student's score table."""
 
-import copy
-
 import numpy as np
 import pandas as pd
 import torch
-from accelerate import Accelerator
 from scipy import special
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from condi_lib.data import VideoDataset, VideoError, check_bad_share
-from condi_lib.models import MonteCarloDropout, fold_batch_norms, memory_advice, to_input
+from condi_lib.models import MonteCarloDropout, for_inference, memory_advice, to_input
 
 
 def run_over_videos(network, videos, frames, size, batch_size=256, workers=0, decoded=None, desc="clips"):
@@ -21,7 +18,7 @@ def run_over_videos(network, videos, frames, size, batch_size=256, workers=0, de
     where the video cannot be read; report is iter_frames'. Clips of consecutive videos share batches; `workers`
     processes decode ahead of the network; decoded: a folder for data.cached_clips.
     """
-    network = Accelerator().prepare_model(fold_batch_norms(copy.deepcopy(network)), evaluation_mode=True)
+    network = for_inference(network)
     loader = DataLoader(VideoDataset(videos.path, frames, size, decoded), batch_size=None, num_workers=workers)
     rows = videos.itertuples(index=False)
     waiting, held = [], 0

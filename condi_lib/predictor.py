@@ -1,6 +1,5 @@
 """From a video file to its classes: decode, score, choose, classify."""
 
-import copy
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -13,16 +12,16 @@ from tqdm.auto import tqdm
 from condi_lib import flops
 from condi_lib.data import VideoError, read_clips
 from condi_lib.labelling import clip_scores, predictive_entropy, softmax
-from condi_lib.models import fold_batch_norms, to_input
+from condi_lib.models import for_inference, to_input
 from condi_lib.sampler import divide
 
 
 class Predictor:
     """Classifies video files with a teacher and, where given, a student that chooses the clips.
 
-    teacher, student: networks as build_teacher and build_student give them; they run where they lie, with batch norms
-    folded (in copies). class_names: list of C names, else classes are numbers. loss: what the student was trained with,
-    which says how it scores (labelling.clip_scores). Without a student the teacher sees all clips: dense.
+    teacher, student: networks as build_teacher and build_student give them; copies of them run where they lie, as
+    models.for_inference makes them. class_names: list of C names, else classes are numbers. loss: what the student was
+    trained with, which says how it scores (labelling.clip_scores). Without a student the teacher sees all clips: dense.
     """
 
     def __init__(self, teacher, student=None, frames=16, size=112, class_names=None, batch_size=64, loss="condi_sr"):
@@ -33,7 +32,7 @@ class Predictor:
         for name, network in (("teacher", teacher), ("student", student)):
             if network is not None:
                 self.multiply_adds[name] = flops.count(network, frames, size)[0]
-                self.networks[name] = fold_batch_norms(copy.deepcopy(network))
+                self.networks[name] = for_inference(network, move=False)
 
     def _run(self, name, clips):
         """Outputs of a network for uint8 clips [M, 3, F, H, W], in batches: numpy arrays [M, ...], one or a tuple."""

@@ -250,6 +250,8 @@ def fit(
                 _save(checkpoint, fingerprint, stateful, at, accelerator)
     if trained is not network:
         network.load_state_dict(trained.state_dict())
+    for name in ("forward", "_original_forward", "_is_accelerate_prepared"):  # Accelerate's marks on the network:
+        vars(network).pop(name, None)  # with them it would prepare neither it nor a copy again
     network.eval()
     return pd.DataFrame(at["history"])
 

@@ -45,7 +45,7 @@ def make_scores(clips, seed=0, levels=5):
     )
 
 
-def make_videos(folder, lengths, broken):
+def make_videos(folder, lengths, broken=None):
     """The video table of planted test videos v0, v1, ... of these lengths; file v<broken> breaks once it is listed."""
     rows = []
     for i, n in enumerate(lengths):
@@ -53,7 +53,8 @@ def make_videos(folder, lengths, broken):
         write_video(folder / f"v{i}.mp4", frames[:n])
         rows.append((f"v{i}", str(folder / f"v{i}.mp4"), label, "test"))
     videos = probe_videos(pd.DataFrame(rows, columns=["video", "path", "label", "split"]))
-    (folder / f"v{broken}.mp4").write_bytes(b"broken since it was listed")
+    if broken is not None:
+        (folder / f"v{broken}.mp4").write_bytes(b"broken since it was listed")
     return videos
 
 

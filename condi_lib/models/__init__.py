@@ -1,5 +1,13 @@
 from condi_lib.models.checkpoints import freeze, load_weights, read_checkpoint
-from condi_lib.models.inputs import Input, check_input, fold_batch_norms, input_of, memory_advice, to_input
+from condi_lib.models.inputs import (
+    Input,
+    check_input,
+    fold_batch_norms,
+    for_inference,
+    input_of,
+    memory_advice,
+    to_input,
+)
 from condi_lib.models.student import MC_PASSES, WIDTHS, AsTeacher, MonteCarloDropout, build_student, drop_class_head
 from condi_lib.models.teacher import TEACHER_NAMES, TEACHERS, build_teacher
 
@@ -16,6 +24,7 @@ __all__ = [
     "check_input",
     "drop_class_head",
     "fold_batch_norms",
+    "for_inference",
     "freeze",
     "input_of",
     "load_weights",

@@ -58,6 +58,12 @@ class ShuffleUnit(nn.Module):
         return channel_shuffle(torch.cat((kept, self.banch2(x)), 1))
 
 
+def _float32_to_score(network, x):
+    """Autocast is for training: of the clips that bf16 scores choose, 2 in 100 would be others (tests/test_fast.py)."""
+    device = x.device.type
+    return torch.autocast(device, enabled=network.training and torch.is_autocast_enabled(device))
+
+
 class ShuffleNetV2(nn.Module):
     """float [B, 3, F, H, W] -> (class logits float [B, C], confidence logit float [B])."""
 
@@ -81,8 +87,9 @@ class ShuffleNetV2(nn.Module):
         return self.conv_last(self.features(x)).mean((2, 3, 4))
 
     def forward(self, x):
-        x = self.trunk(x)
-        return self.classifier(x), self.confidence(x).squeeze(1)
+        with _float32_to_score(self, x):
+            x = self.trunk(x)
+            return self.classifier(x), self.confidence(x).squeeze(1)
 
 
 def build_student(width, num_classes, checkpoint=None, new_head=True, repeats=REPEATS):
@@ -118,13 +125,14 @@ class MonteCarloDropout(nn.Module):
         self.student, self.input = student, student.input
 
     def forward(self, x):
-        features = self.student.trunk(x)
-        logits = self.student.classifier(features)
-        if not logits.shape[1]:  # drop_class_head
-            return logits, self.student.confidence(features).squeeze(1), logits
-        dropout, head = self.student.classifier
-        passes = F.dropout(features.expand(MC_PASSES, -1, -1), dropout.p, training=True)
-        return logits, self.student.confidence(features).squeeze(1), head(passes).softmax(-1).mean(0)
+        with _float32_to_score(self, x):
+            features = self.student.trunk(x)
+            logits, confidence = self.student.classifier(features), self.student.confidence(features).squeeze(1)
+            if not logits.shape[1]:  # drop_class_head
+                return logits, confidence, logits
+            dropout, head = self.student.classifier
+            passes = F.dropout(features.expand(MC_PASSES, -1, -1), dropout.p, training=True)
+            return logits, confidence, head(passes).softmax(-1).mean(0)
 
 
 class AsTeacher(nn.Module):
