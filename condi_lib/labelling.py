@@ -7,7 +7,7 @@ from scipy import special
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from condi_lib.data import VideoDataset, VideoError, check_bad_share
+from condi_lib.data import VideoDataset, VideoError, check_bad_share, in_batches, read_ahead
 from condi_lib.models import MonteCarloDropout, for_inference, memory_advice, to_input
 
 
@@ -15,38 +15,36 @@ def run_over_videos(network, videos, frames, size, batch_size=256, workers=0, de
     """Yields (row of the video table, outputs of the network for its N clips, report) for each video, in table order.
 
     Outputs are float32 arrays [N, ...] on the CPU (a tuple of them where the network gives a tuple), or a VideoError
-    where the video cannot be read; report is iter_frames'. Clips of consecutive videos share batches; `workers`
-    processes decode ahead of the network; decoded: a folder for data.cached_clips.
+    where the video cannot be read; report is iter_frames'. Clips of consecutive videos share batches; a thread, or
+    `workers` processes, decode ahead of the network; decoded: a folder for data.cached_clips.
     """
     network = for_inference(network)
-    loader = DataLoader(VideoDataset(videos.path, frames, size, decoded), batch_size=None, num_workers=workers)
-    rows = videos.itertuples(index=False)
-    waiting, held = [], 0
-
-    def flush():
-        read = [clips for _, clips, _ in waiting if not isinstance(clips, VideoError)]
+    dataset = VideoDataset(videos.path, frames, size, decoded)
+    if workers:
+        reading = DataLoader(dataset, batch_size=None, num_workers=workers)
+    else:
+        reading = read_ahead(dataset.__getitem__, range(len(dataset)))
+    found = zip(videos.itertuples(index=False), tqdm(reading, desc=desc, unit="video", total=len(dataset)), strict=True)
+    for batch in in_batches(found, _n_clips, batch_size):
+        read = [clips for _, (clips, _) in batch if not isinstance(clips, VideoError)]
         if read:
             with torch.inference_mode(), memory_advice(desc, f"batch_size ({batch_size})"):
                 outputs = network(to_input(torch.cat(read), network))
             single = isinstance(outputs, torch.Tensor)
             arrays = [x.float().cpu().numpy() for x in ([outputs] if single else outputs)]
         start = 0
-        for row, clips, report in waiting:
+        for row, (clips, report) in batch:
             if isinstance(clips, VideoError):
                 yield row, clips, report
                 continue
             part = [a[start : start + len(clips)] for a in arrays]
             start += len(clips)
             yield row, part[0] if single else tuple(part), report
-        waiting.clear()
 
-    for row, (clips, report) in zip(rows, tqdm(loader, desc=desc, unit="video"), strict=True):
-        waiting.append((row, clips, report))
-        held += 0 if isinstance(clips, VideoError) else len(clips)
-        if held >= batch_size:
-            yield from flush()
-            held = 0
-    yield from flush()
+
+def _n_clips(found):
+    _, (clips, _) = found
+    return 0 if isinstance(clips, VideoError) else len(clips)
 
 
 def _check_labels(videos, classes):

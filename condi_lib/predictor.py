@@ -1,16 +1,13 @@
 """From a video file to its classes: decode, score, choose, classify."""
 
 import time
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
 from condi_lib import flops
-from condi_lib.data import VideoError, read_clips
+from condi_lib.data import VideoError, in_batches, read_ahead, read_clips
 from condi_lib.labelling import clip_scores, predictive_entropy, softmax
 from condi_lib.models import for_inference, to_input
 from condi_lib.sampler import divide
@@ -62,21 +59,11 @@ class Predictor:
         The next files are decoded while the networks work, and the clips of several videos share batches; seconds of a
         network are a video's share of its batch's by clips. Raises ValueError as a call does.
         """
-        paths = iter(paths)
-        with ThreadPoolExecutor(1) as pool:
-            following = deque((path, pool.submit(self._try_to_decode, path)) for path in islice(paths, 2))
-            group, held = [], 0
-            while following:
-                path, decoded = following.popleft()
-                group.append((path, decoded.result()))
-                held += 0 if isinstance(group[-1][1], VideoError) else len(group[-1][1][0])
-                following.extend((path, pool.submit(self._try_to_decode, path)) for path in islice(paths, 1))
-                if held >= self.batch_size or not following:
-                    read = [decoded for _, decoded in group if not isinstance(decoded, VideoError)]
-                    found = iter(self._classify(read, k, k_student, mode) if read else ())
-                    for path, decoded in group:
-                        yield path, decoded if isinstance(decoded, VideoError) else next(found)
-                    group, held = [], 0
+        for batch in in_batches(read_ahead(self._try_to_decode, paths), _n_clips, self.batch_size):
+            read = [decoded for _, decoded in batch if not isinstance(decoded, VideoError)]
+            found = iter(self._classify(read, k, k_student, mode) if read else ())
+            for path, decoded in batch:
+                yield path, decoded if isinstance(decoded, VideoError) else next(found)
 
     def _decode(self, path, bar=None):
         """(clips, report, seconds) of a video file."""
@@ -87,10 +74,11 @@ class Predictor:
         return clips, report, time.perf_counter() - begin
 
     def _try_to_decode(self, path):
+        """(path, what _decode returns or its VideoError)."""
         try:
-            return self._decode(path)
+            return path, self._decode(path)
         except VideoError as e:
-            return e
+            return path, e
 
     def _classify(self, videos, k, k_student, mode, bar=None):
         """What a call returns, for each of some decoded videos."""
@@ -145,6 +133,11 @@ class Predictor:
                 }
             )
         return results
+
+
+def _n_clips(video):
+    _, decoded = video
+    return 0 if isinstance(decoded, VideoError) else len(decoded[0])
 
 
 def _split(values, sizes):
