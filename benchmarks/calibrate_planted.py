@@ -1,10 +1,10 @@
-"""How the planted benchmark's rates were chosen: dense and oracle accuracy of the quick teacher, and nothing else.
+"""How the planted benchmark's rates were chosen: dense and oracle accuracy of its teacher, and nothing else.
 
 python benchmarks/calibrate_planted.py [--seeds 0 1 2] [--set hard_share=0.2 ...]
 
 No sampler is trained or looked at here. For each generator seed it writes the benchmark (the teacher's splits and the
-test split), trains the teacher of config/quick.yaml, labels the test split, and prints dense and oracle accuracy (%)
-beside the thesis' Table 1.2. Takes about three minutes a seed on two cores.
+test split), trains the teacher of config/reference.yaml, labels the test split, and prints dense and oracle accuracies
+(%) beside the thesis' Table 1.2. Takes about three minutes a seed on two cores.
 """
 
 import argparse
@@ -46,13 +46,13 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--set", nargs="*", default=[], metavar="RATE=VALUE")
     args = parser.parse_args()
-    profile = yaml.safe_load((runs.ROOT / "config" / "quick.yaml").read_text())
+    profile = yaml.safe_load((runs.ROOT / "config" / "reference.yaml").read_text())
     counts = {k.removeprefix("planted_"): v for k, v in profile["notebooks"]["01_dataset"].items()}
     types = {f.name: f.type for f in fields(planted.World)}
     rates = {name: types[name](value) for name, value in (item.split("=") for item in args.set)}
     rows = []
     for seed in args.seeds:
-        world = planted.World(**{**counts, "train": 1, "val": 1, "seed": seed, **rates})
+        world = planted.World(**{**counts, "train": 1, "val": 1, "test": 500, "seed": seed, **rates})
         settings = profile["notebooks"]["02_teacher"]
         rows.append(run(world, next(iter(profile["teachers"])), settings["teacher_epochs"], settings["batch_size"]))
         print(f"generator seed {seed}:", {k: round(100 * v, 1) for k, v in rows[-1].items()}, flush=True)

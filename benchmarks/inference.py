@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from condi_lib import explore, runs, training
+from condi_lib import explore, runs
 
 
 def one_by_one(predict, paths, k, k_student):
@@ -40,7 +40,6 @@ def main():
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    training.keep_freed_memory()
     k = args.k or json.loads((args.run / "settings.json").read_text())["k"]
     videos = pd.read_parquet(args.run / "labelled_videos.parquet")
     paths = videos[(videos.split == "test") & videos.ok].path.head(args.videos).tolist()

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from condi_lib import flops, models, runs, training
+from condi_lib import flops, models, runs
 
 LAYOUTS = {"default": torch.contiguous_format, "channels_last_3d": torch.channels_last_3d}
 
@@ -43,7 +43,7 @@ def main():
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    training.keep_freed_memory()
+    models.keep_freed_memory()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     rows = []
     for name in tqdm(dict.fromkeys(["resnext101", *args.networks])):

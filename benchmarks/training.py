@@ -72,11 +72,12 @@ def plain_training(network, data, batch_loss, args):
         loss.item()
 
 
-def plain_labelling(network, videos, args):
+def plain_labelling(network, videos):
+    """videos: the clips of each, uint8 [N, 3, F, H, W]."""
     network = network.to(DEVICE, memory_format=torch.contiguous_format).eval()
     with torch.no_grad():
-        for path in videos.path:
-            network(normalised(read_clips(path, args.frames, args.size), network)).cpu().numpy()
+        for clips in videos:
+            network(normalised(clips, network)).cpu().numpy()
 
 
 def write_videos(folder):
@@ -95,20 +96,16 @@ def measure(what, plain, args):
         with tempfile.TemporaryDirectory() as folder:
             videos = write_videos(Path(folder))
             kept = [read_clips(path, args.frames, args.size) for path in videos.path]
-            n = sum(map(len, kept))
-            decoded = {"decoded": folder} if "before" in what else {}
+            n, before = sum(map(len, kept)), "before" in what
 
             def once():
-                if plain and decoded:
-                    with torch.no_grad():
-                        for clips in kept:
-                            network.eval()(normalised(clips, network)).cpu().numpy()
-                elif plain:
-                    plain_labelling(network, videos, args)
+                if plain:
+                    decoding = (read_clips(path, args.frames, args.size) for path in videos.path)
+                    plain_labelling(network, kept if before else decoding)
                 else:
-                    labelling.label_clips(network, videos, args.frames, args.size, **decoded)
+                    decoded = folder if before else None
+                    labelling.label_clips(network, videos, args.frames, args.size, decoded=decoded)
 
-            network.to(DEVICE, memory_format=torch.contiguous_format) if plain else training.keep_freed_memory()
             once()
             begin = time.perf_counter()
             once()

@@ -1,7 +1,6 @@
 """The one training loop: the teacher's and all of the student's losses go through `fit`."""
 
 import copy
-import ctypes
 import hashlib
 import time
 from contextlib import nullcontext
@@ -18,20 +17,10 @@ from tqdm import tqdm
 
 from condi_lib import losses
 from condi_lib.data import derived_seed, write_atomically
-from condi_lib.models import memory_advice, to_input
+from condi_lib.models import keep_freed_memory, memory_advice, to_input
 
 LOSSES = ("st_ent", "st_conf", "bce_c", "condi_sr", "sc_rank", "condi_sr_rank")
 RANKING = ("sc_rank", "condi_sr_rank")  # those that compare clips of one video
-
-
-def keep_freed_memory():
-    """Asks glibc to keep freed memory: else each step's activations go back to the kernel, and training is halved."""
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return  # not glibc
-    for option, value in ((-4, 0), (-1, 2**31 - 1), (-2, 512 << 20)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
-        mallopt(option, value)
 
 
 class EpochSampler(Sampler):

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from condi_lib.runs import ROOT, declared_parameters
+from condi_lib.training import LOSSES
 from workflow.profile import check_profile, notebook_parameters
 from workflow.report import stages
 
@@ -34,7 +35,8 @@ def test_the_plan_for_two_data_sets_two_teachers_six_losses_and_three_seeds(tmp_
     (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
     (tmp_path / "UCF-101").mkdir()
     teachers = {"resnext14_small": "", "r3d_18": ""}
-    jobs, found = plan(quick(datasets={"planted": "planted", "ucf101": "UCF-101"}, teachers=teachers), tmp_path)
+    study = {"datasets": {"planted": "planted", "ucf101": "UCF-101"}, "losses": list(LOSSES), "seeds": [0, 1, 2]}
+    jobs, found = plan(quick(teachers=teachers, **study), tmp_path)
     assert jobs["05_train_sampler"] == 2 * 2 * 6 * 3, found.stdout + found.stderr
     for step in (p.stem for p in (ROOT / "notebooks").glob("*.ipynb")):
         if not step.startswith(("05", "10", "11")):  # 10 and 11 are for people, not for batches

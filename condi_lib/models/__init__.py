@@ -5,6 +5,7 @@ from condi_lib.models.inputs import (
     fold_batch_norms,
     for_inference,
     input_of,
+    keep_freed_memory,
     memory_advice,
     to_input,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "for_inference",
     "freeze",
     "input_of",
+    "keep_freed_memory",
     "load_weights",
     "memory_advice",
     "read_checkpoint",
