@@ -68,7 +68,7 @@ def main():
     stages = ["decode", "student", "teacher", "networks", "wall"]
     table[stages] *= 1000
     table = table.rename(columns={name: f"{name} (ms)" for name in stages}).drop(columns="multiply-adds")
-    print(f"torch {torch.__version__}, {sampled.device}, {args.threads} threads, {len(paths)} videos, {args.run}")
+    print(f"{runs.machine()}, {len(paths)} videos, {args.run}\n")
     print(runs.markdown(table.reset_index()))
 
 

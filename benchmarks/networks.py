@@ -65,7 +65,7 @@ def main():
     table["time, % of ResNeXt-101"] = 100 * times.min(axis=1) / times.min(axis=1).iloc[0]
     table["multiply-adds, %"] = 100 * table.iloc[:, 0] / table.iloc[0, 0]
     table["quotient"] = table["time, % of ResNeXt-101"] / table["multiply-adds, %"]
-    print(f"{torch.__version__}, {device}, {args.threads} threads, batches of {args.batch} clips")
+    print(f"{runs.machine()}, batches of {args.batch} clips\n")
     print(runs.markdown(table.reset_index()))
 
 

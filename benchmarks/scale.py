@@ -99,6 +99,7 @@ def main():
             rows.append({"clips": n, **json.loads(done.stdout.splitlines()[-1])})
             print({name: round(value, 2) for name, value in rows[-1].items()}, flush=True)
     table = pd.DataFrame(rows)
+    print(f"{runs.machine()}, {args.classes} classes\n")
     print(runs.markdown(table.round(1)))
     if len(rows) > 1:
         for name in ROW[:2]:

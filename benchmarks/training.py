@@ -155,7 +155,7 @@ def main():
         rows.append({"what": what, **{f"{how} (clips/s)": x for how, x in best.items()}})
         rows[-1]["ratio"] = best["ours"] / best["plain"]
         print(rows[-1], flush=True)
-    print(f"torch {torch.__version__}, {DEVICE}, {torch.get_num_threads()} threads")
+    print(f"{runs.machine()}, {args.frames} x {args.size} x {args.size}, batches of {args.batch} clips\n")
     print(runs.markdown(pd.DataFrame(rows)))
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from condi_lib.runs import ROOT, declared_parameters
+from condi_lib.parameters import ROOT, declared_parameters
 from condi_lib.sampler import SAMPLERS
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -9,21 +9,22 @@ import pytest
 import torch
 
 from condi_lib import runs
-from condi_lib.runs import MissingStep, ParameterError, Run, check_parameters
+from condi_lib.parameters import ParameterError, check_parameters, declared_parameters
+from condi_lib.runs import MissingStep, Run
 
 ROOT = runs.ROOT
 NOTEBOOKS = sorted(p.stem for p in (ROOT / "notebooks").glob("*.ipynb"))
 
 
 def scope(notebook, injected="", **changes):
-    values = {**runs.declared_parameters(notebook), **changes}
+    values = {**declared_parameters(notebook), **changes}
     return {"In": ["", "dataset = 1", injected], **values}
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
 def test_the_stored_parameters_pass(notebook):
     found = check_parameters(notebook, scope(notebook))
-    assert found == runs.declared_parameters(notebook)
+    assert found == declared_parameters(notebook)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from condi_lib.runs import ROOT, declared_parameters
+from condi_lib.parameters import ROOT, declared_parameters
 from condi_lib.training import LOSSES
 from workflow.profile import check_profile, notebook_parameters
 from workflow.report import stages

@@ -35,7 +35,8 @@ def check_profile(config):
     A key, notebook or parameter that is unknown or missing, a value of the wrong type or out of range, a value twice, a
     data set's root or a teacher's weights that are not there.
     """
-    from condi_lib.runs import check_values, declared_parameters  # here: it loads torch, and each job reads this module
+    # here: it loads torch, and each job reads this module
+    from condi_lib.parameters import check_values, declared_parameters
 
     for what, keys in (("unknown", config.keys() - KEYS), ("missing", KEYS.keys() - config.keys())):
         if keys:

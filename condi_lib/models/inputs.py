@@ -73,7 +73,7 @@ def check_input(network, frames, size):
 
 
 def keep_freed_memory():
-    """Asks glibc to keep freed memory: else each step's activations go back to the kernel, and a training step takes twice as long."""
+    """Asks glibc to keep freed memory: each step giving its activations back to the kernel takes twice as long."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
