@@ -52,14 +52,14 @@ def random_part(start, n_videos, classes, rng):
     return clips, clips[["video", "clip"]].assign(score=confidence, confidence=confidence)
 
 
-def measure(n_clips, classes, folder):
-    """What one size takes: {column: value}."""
-    memory = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # noqa: E731
-    after_imports = memory()
-    run = runs.Run("03_teacher_labels", {"dataset": "simulated", "teacher": "none"}, Path(folder))
+def memory():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def write(n_clips, classes, run):
     student = runs.Run("05_train_sampler", run.parameters, run.folder)
     rng, n_videos = np.random.default_rng(0), max(2 * PART, n_clips // CLIPS)
-    begin, files, scores = time.perf_counter(), [], []
+    files, scores = [], []
     for start in range(0, n_videos, PART):
         clips, table = random_part(start, min(PART, n_videos - start), classes, rng)
         files.append(run.folder / "parts" / f"{start:07d}.parquet")
@@ -71,12 +71,25 @@ def measure(n_clips, classes, folder):
         (run, run.folder / "clips.parquet", files),
     ):
         write_atomically(path, lambda at, maker=maker, some=some: runs.join_parts(at, some, maker.provenance()))
-    wrote = time.perf_counter()
+
+
+def evaluate(run):
     parts = [evaluation.outcomes_of_all(arrays, KS) for arrays in run.study_in_parts(["condi_sr"], [0])]
     found = evaluation.join(parts)
     table = evaluation.accuracy_table(found, found["dense"].right[0, 0], found["oracle"])
-    evaluated = time.perf_counter()
     assert len(table) == len(found) * len(KS)
+    return table
+
+
+def measure(n_clips, classes, folder):
+    """What one size takes: {column: value}."""
+    after_imports = memory()
+    run = runs.Run("03_teacher_labels", {"dataset": "simulated", "teacher": "none"}, Path(folder))
+    begin = time.perf_counter()
+    write(n_clips, classes, run)
+    wrote = time.perf_counter()
+    evaluate(run)
+    evaluated = time.perf_counter()
     disk = (run.folder / "clips.parquet").stat().st_size / 1e9
     return dict(zip(ROW, (wrote - begin, evaluated - wrote, after_imports, memory(), disk), strict=True))
 

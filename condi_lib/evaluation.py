@@ -91,21 +91,36 @@ def bootstrap(values, draws=BOOTSTRAPS, seed=0):
     draws and seed.
     """
     *shape, n_seeds, n_videos = values.shape
-    flat = values.reshape(-1, n_seeds, n_videos)
+    return _bootstrap([values.reshape(-1, n_seeds, n_videos)], draws, seed).reshape(draws, *shape)
+
+
+def _bootstrap(parts, draws=BOOTSTRAPS, seed=0):
+    """bootstrap of [M, S, V] that comes in parts, which memory need not hold again; one seed stands for all seeds."""
+    n_seeds, n_videos = max(part.shape[1] for part in parts), parts[0].shape[2]
     rng = np.random.default_rng(seed)
-    parts = []
+    found = []
     at_once = max(1, min(250, 2**24 // n_videos))  # 128 MB of weights
     for start in range(0, draws, at_once):
         size = min(at_once, draws - start)
         videos, seeds = resample(n_videos, size, rng) / n_videos, resample(n_seeds, size, rng) / n_seeds
-        parts.append(sum(seeds[:, [s]] * (videos @ flat[:, s].T) for s in range(n_seeds)))
-    return np.concatenate(parts).reshape(draws, *shape)
+        means = [
+            sum(seeds[:, [s]] * (videos @ part[:, s].T) for s in range(n_seeds))
+            if part.shape[1] > 1
+            else videos @ part[:, 0].T
+            for part in parts
+        ]
+        found.append(np.hstack(means))
+    return np.concatenate(found)
 
 
 def interval(values, draws=BOOTSTRAPS, seed=0):
     """(mean, low, high), float [...] each, of float [..., S, V] over seeds and videos."""
-    low, high = np.quantile(bootstrap(values, draws, seed), (0.025, 0.975), axis=0)
-    return values.mean((-2, -1)), low, high
+    return values.mean((-2, -1)), *_interval(bootstrap(values, draws, seed))
+
+
+def _interval(resampled):
+    """(low, high) of float [draws, ...]."""
+    return np.quantile(resampled, (0.025, 0.975), axis=0)
 
 
 def _columns(**values):
@@ -149,12 +164,17 @@ def accuracy_table(found, dense, oracle):
     headroom (share of the way from dense to the oracle at the same k), n_seeds, n_videos.
     """
     room = oracle.right.mean((1, 2)) - dense.mean()
-    right = _of_all(found, "right")
-    columns = _columns(accuracy=right)  # one after the other: of a large data set each takes a share of the memory
-    columns |= _columns(top5=_of_all(found, "top5"))
-    columns |= _columns(gain=right - dense)
+    parts = [getattr(one, what) for what in ("right", "top5") for one in found.values()]
+    resampled, of_dense = np.split(_bootstrap([*parts, dense[None, None]]), [-1], axis=1)
+    right, top5 = np.split(resampled, 2, axis=1)
+    accuracy, five = np.split(np.concatenate([part.mean((1, 2)) for part in parts]), 2)
     rows = [(n, k, clips, one.right.shape[1]) for n, one in found.items() for k, clips in _mean_clips(one)]
-    table = pd.DataFrame(rows, columns=["sampler", "k", "n_clips", "n_seeds"]).assign(**columns)
+    table = pd.DataFrame(rows, columns=["sampler", "k", "n_clips", "n_seeds"])
+    gain = np.concatenate([(one.right - dense).mean((1, 2)) for one in found.values()])
+    gains = (right - of_dense).round(12)  # so that what equals dense differs by 0
+    for name, mean, draws in (("accuracy", accuracy, right), ("top5", five, top5), ("gain", gain, gains)):
+        low, high = _interval(draws)
+        table = table.assign(**{name: mean, f"{name}_low": low, f"{name}_high": high})
     table["headroom"] = ratio(table.gain.to_numpy(), np.tile(room, len(found)))
     return table.assign(n_videos=len(dense))
 
@@ -177,7 +197,7 @@ def compare(found, references=("dense", "condi_sr"), draws=10_000):
     right = _of_all(found, "right")
     values = np.stack([right[place[n]] - right[place[r]] for n, r in pairs])
     resampled = bootstrap(values, draws)  # (draws, pairs, K)
-    low, high = np.quantile(resampled, (0.025, 0.975), axis=0)
+    low, high = _interval(resampled)
     tail = np.minimum((resampled <= 0).sum(0), (resampled >= 0).sum(0))
     p = np.minimum(1, 2 * (tail + 1) / (draws + 1))
     index = pd.MultiIndex.from_tuples([(n, r, k) for n, r in pairs for k in ks], names=["sampler", "reference", "k"])
