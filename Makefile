@@ -4,16 +4,22 @@ PROFILE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: reproduce test lint lab book
+.PHONY: reproduce test test-notebooks test-code lint lab book
 
 reproduce: .venv/installed
 	$(BIN)/snakemake --configfile config/$(PROFILE).yaml --cores all --quiet rules
 	$(BIN)/python -m workflow.report config/$(PROFILE).yaml
 
+# Two things at once, on one thread each: torch's threads would stand in each other's way
 test: .venv/installed
-	$(BIN)/pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(MAKE) --keep-going --output-sync=target -j2 test-notebooks test-code
+
+test-notebooks: .venv/installed
 	$(BIN)/pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest tests/test_browser.py
+
+test-code: .venv/installed
+	$(BIN)/pytest -n logical --ignore tests/test_browser.py
 
 book: .venv/installed
 	$(BIN)/python -m workflow.book config/$(PROFILE).yaml

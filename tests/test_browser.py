@@ -15,7 +15,6 @@ import pytest
 
 from condi_lib.runs import ROOT
 
-pytestmark = pytest.mark.slow
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TINY = ROOT / "runs" / "tiny" / "planted" / "resnext14_small"
 SHOTS = ROOT / "logs" / "browser"

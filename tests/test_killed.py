@@ -10,12 +10,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import pytest
 import yaml
 
 from condi_lib.runs import ROOT
-
-pytestmark = pytest.mark.slow
 
 
 def command(folder, *options):
