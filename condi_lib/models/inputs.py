@@ -41,9 +41,10 @@ def input_of(network):
 def to_input(clips, network):
     """uint8 clips [B, 3, F, H, W] -> float32, normalised and laid out for `network`, on its device."""
     wants = input_of(network)
-    x = clips.to(next(network.parameters()).device, memory_format=LAYOUT, non_blocking=True).float()
-    mean, std = (torch.tensor(v, device=x.device).view(3, 1, 1, 1) for v in (wants.mean, wants.std))
-    return (x - mean) / std
+    x = clips.to(next(network.parameters()).device, memory_format=LAYOUT, non_blocking=True)
+    rows = x.permute(0, 2, 3, 4, 1).flatten(3)  # (B, F, H, W * 3): loops over whole rows, not over three channels
+    mean, std = (torch.tensor(v, device=x.device).repeat(x.shape[4]) for v in (wants.mean, wants.std))
+    return (rows - mean).div_(std).unflatten(3, (-1, 3)).permute(0, 4, 1, 2, 3)
 
 
 @contextmanager

@@ -70,7 +70,7 @@ class ShuffleNetV2(nn.Module):
     def __init__(self, width, num_classes, repeats=REPEATS):
         super().__init__()
         *stages, last = WIDTHS[width]
-        self.conv1 = nn.Sequential(*_conv_bn(3, 24, 3, (1, 2, 2)))
+        self.conv1 = nn.Sequential(*_conv_bn(3, 24, 3, (1, 2, 2), relu=False))
         units, c_in = [], 24
         for c_out, n in zip(stages, repeats, strict=True):
             for i in range(n):
@@ -83,7 +83,7 @@ class ShuffleNetV2(nn.Module):
 
     def trunk(self, x):
         """float [B, 3, F, H, W] -> features [B, last] that both heads share."""
-        x = F.max_pool3d(self.conv1(x), 3, 2, 1)  # (B, 24, F/2, H/4, W/4)
+        x = F.relu(F.max_pool3d(self.conv1(x), 3, 2, 1))  # (B, 24, F/2, H/4, W/4); relu first is the same, but slower
         return self.conv_last(self.features(x)).mean((2, 3, 4))
 
     def forward(self, x):

@@ -126,8 +126,8 @@ class ResNet3D(nn.Module):
                 nn.init.kaiming_normal_(m.weight, mode="fan_out")
 
     def forward(self, x):
-        x = F.relu(self.bn1(self.conv1(x)))  # (B, stem, F, H/2, W/2)
-        x = F.max_pool3d(x, 3, 2, 1)  # (B, stem, F/2, H/4, W/4)
+        x = self.bn1(self.conv1(x))  # (B, stem, F, H/2, W/2)
+        x = F.relu(F.max_pool3d(x, 3, 2, 1))  # (B, stem, F/2, H/4, W/4); relu first is the same, but slower
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(x.mean((2, 3, 4)))
 
