@@ -4,7 +4,8 @@ python benchmarks/inference.py RUN [--videos 60] [--k K] [--rounds 3] [--threads
 
 RUN is the folder of a finished run (such as runs/quick/planted/resnext14_small); K is the one that its validation split
 chose unless given. Videos are test videos. For dense, K, and K divided (half of K to the student): one file after the
-other (a call each), and all together (Predictor.each: the next file is decoded meanwhile, clips share batches).
+other (a call each), all together (Predictor.each: the next file is decoded meanwhile, clips share batches), and the
+networks alone (as together, all decoded before).
 
 Columns: multiply-adds and seconds as shares of dense, and their quotient (speed-up measured over speed-up counted; 1 is
 all of it); wall over the slower of decoding and networks (1 is full overlap). Medians of several rounds, the settings
@@ -21,6 +22,7 @@ import pandas as pd
 import torch
 
 from condi_lib import explore, runs
+from condi_lib.data import in_batches
 
 
 def one_by_one(predict, paths, k, k_student):
@@ -29,6 +31,11 @@ def one_by_one(predict, paths, k, k_student):
 
 def together(predict, paths, k, k_student):
     return [found for _, found in predict.each(paths, k, k_student)]
+
+
+def networks_alone(predict, decoded, k, k_student):
+    batches = in_batches(decoded, lambda video: len(video[0]), predict.batch_size)
+    return [found for batch in batches for found in predict._classify(batch, k, k_student, "nested")]
 
 
 def main():
@@ -47,13 +54,14 @@ def main():
     dense = explore.dense_predictor(sampled)
     settings = {"dense": (dense, None, 0), f"K = {k}": (sampled, k, 0)}
     settings[f"K = {k}, K_s = {(k + 1) // 2}"] = (sampled, k, (k + 1) // 2)
-    ways = {"one by one": one_by_one, "together": together}
+    decoded = [dense._decode(path) for path in paths]
+    ways = {"one by one": (one_by_one, paths), "together": (together, paths), "alone": (networks_alone, decoded)}
     rows = []
     for turn in range(args.rounds + 1):  # the first warms up
-        for way, run in ways.items():
+        for way, (run, videos) in ways.items():
             for name, setting in settings.items():
                 begin = time.perf_counter()
-                found = run(setting[0], paths, *setting[1:])
+                found = run(setting[0], videos, *setting[1:])
                 wall = (time.perf_counter() - begin) / len(paths)
                 row = {stage: np.mean([one["seconds"][stage] for one in found]) for stage in found[0]["seconds"]}
                 adds = np.mean([sum(one["multiply_adds"].values()) for one in found])
