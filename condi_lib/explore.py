@@ -18,6 +18,7 @@ from condi_lib.data import VideoError, read_clips
 from condi_lib.labelling import predictive_entropy, softmax
 from condi_lib.models import build_student, build_teacher
 from condi_lib.predictor import Predictor
+from condi_lib.training import LOSSES
 
 FILTERS = ("all", "dense wrong, ConDi-SR right", "dense right, ConDi-SR wrong", "most ambiguous", "longest")
 
@@ -115,7 +116,7 @@ def read_study(folder):
         raise runs.MissingStep(f"{costs_file} is missing or unreadable: run notebooks/08_flops_and_time.ipynb first")
     run = runs.Run("10_explore", runs.read_provenance(costs_file)["parameters"], folder)
     scores = {}
-    for loss in runs.LOSSES:
+    for loss in LOSSES:
         found = sorted(folder.glob(f"{loss}/seed*/scores.parquet"))
         if found:
             scores[loss] = [run.read_table(found[0], "05_train_sampler")]

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from condi_lib import losses
 from condi_lib.data import derived_seed, write_atomically
-from condi_lib.models import keep_freed_memory, memory_advice, to_input
+from condi_lib.models import keep_freed_memory, memory_advice, to_input, without_marks
 
 LOSSES = ("st_ent", "st_conf", "bce_c", "condi_sr", "sc_rank", "condi_sr_rank")
 RANKING = ("sc_rank", "condi_sr_rank")  # those that compare clips of one video
@@ -239,9 +239,7 @@ def fit(
                 _save(checkpoint, fingerprint, stateful, at, accelerator)
     if trained is not network:
         network.load_state_dict(trained.state_dict())
-    for name in ("forward", "_original_forward", "_is_accelerate_prepared"):  # Accelerate's marks on the network:
-        vars(network).pop(name, None)  # with them it would prepare neither it nor a copy again
-    network.eval()
+    without_marks(network).eval()
     return pd.DataFrame(at["history"])
 
 

@@ -8,6 +8,7 @@ from condi_lib.models.inputs import (
     keep_freed_memory,
     memory_advice,
     to_input,
+    without_marks,
 )
 from condi_lib.models.student import MC_PASSES, WIDTHS, AsTeacher, MonteCarloDropout, build_student, drop_class_head
 from condi_lib.models.teacher import TEACHER_NAMES, TEACHERS, build_teacher
@@ -33,4 +34,5 @@ __all__ = [
     "memory_advice",
     "read_checkpoint",
     "to_input",
+    "without_marks",
 ]

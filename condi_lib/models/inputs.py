@@ -83,6 +83,13 @@ def keep_freed_memory():
         mallopt(option, value)
 
 
+def without_marks(network):
+    """The network without what Accelerate leaves on one that it has prepared, and would not prepare again."""
+    for name in ("forward", "_original_forward", "_is_accelerate_prepared"):
+        vars(network).pop(name, None)
+    return network
+
+
 def for_inference(network, move=True):
     """A copy of the network that is faster and gives the same outputs, but for rounding.
 
@@ -90,7 +97,7 @@ def for_inference(network, move=True):
     (ACCELERATE_MIXED_PRECISION=bf16), torch.compile (ACCELERATE_DYNAMO_BACKEND=inductor). Outputs are float32.
     """
     keep_freed_memory()
-    network = fold_batch_norms(copy.deepcopy(network))
+    network = fold_batch_norms(without_marks(copy.deepcopy(network)))
     return Accelerator().prepare_model(network, device_placement=move, evaluation_mode=True)
 
 
