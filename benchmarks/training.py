@@ -1,7 +1,7 @@
 """Clips per second of training and labelling, against the plain loop that one would write, in one run.
 
-python benchmarks/training.py [--teacher resnext14_small] [--frames 8] [--size 32] [--width 0.25] [--steps 30]
-                              [--batch 32] [--rounds 3]
+python benchmarks/training.py [--teacher resnext14_small] [--frames 8] [--size 32] [--width 0.25] [--steps 50]
+                              [--batch 64] [--rounds 3]
 
 On a GPU of real size: --teacher resnext101 --frames 16 --size 112 --width 1.0. Teacher, and student with each loss:
 training.fit on clips in memory, against a loop in eager float32 with the default layout and AdamW. Labelling:
@@ -135,8 +135,8 @@ def main():
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--width", type=float, default=0.25)
-    parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)  # what, and "plain" or "ours"
     args = parser.parse_args()

@@ -8,15 +8,15 @@ import yaml
 from condi_lib.runs import ROOT
 from workflow.profile import ABLATION_FILES, FIGURE_FILES
 
-SHOWN = ROOT / "figures" / "quick" / "planted" / "resnext14_small"
+SHOWN = ROOT / "figures" / "reference" / "planted" / "resnext14_small"
 
 
 def test_the_readmes_table_is_the_summary_of_the_committed_figures():
     assert (SHOWN / "summary.md").read_text() in (ROOT / "README.md").read_text()
 
 
-def test_every_committed_figure_is_there_with_the_quick_profiles_provenance():
-    profile = yaml.safe_load((ROOT / "config" / "quick.yaml").read_text())
+def test_every_committed_figure_is_there_with_the_reference_profiles_provenance():
+    profile = yaml.safe_load((ROOT / "config" / "reference.yaml").read_text())
     for name in FIGURE_FILES + ABLATION_FILES:
         assert (SHOWN / name).is_file()
         if name.endswith(".json"):
