@@ -74,7 +74,7 @@ def check_input(network, frames, size):
 
 
 def keep_freed_memory():
-    """Asks glibc to keep freed memory: each step giving its activations back to the kernel takes twice as long."""
+    """Asks glibc to keep freed memory: giving activations back to the kernel makes a training step twice as long."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
