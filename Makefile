@@ -12,7 +12,7 @@ reproduce: .venv/installed
 
 # Two things at once, on one thread each: torch's threads would stand in each other's way
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(MAKE) --keep-going --output-sync=target -j2 test-notebooks test-code
+	OMP_NUM_THREADS=1 $(MAKE) --keep-going -j2 test-notebooks test-code
 
 test-notebooks: .venv/installed
 	$(BIN)/pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
