@@ -125,11 +125,15 @@ def _interval(resampled):
 
 def _columns(**values):
     """{name, name_low, name_high: float [M]} of float [..., S, V] each, resampled alike and flat."""
-    return {
-        name + suffix: column.ravel()
-        for name, value in values.items()
-        for suffix, column in zip(("", "_low", "_high"), interval(value), strict=True)
-    }
+    columns = {}
+    for name, value in values.items():
+        columns |= _named(name, interval(value))
+    return columns
+
+
+def _named(name, found):
+    """{name, name_low, name_high: float [M]} of an interval's (mean, low, high), flat."""
+    return {name + suffix: column.ravel() for suffix, column in zip(("", "_low", "_high"), found, strict=True)}
 
 
 def _of_all(found, what):
@@ -173,8 +177,7 @@ def accuracy_table(found, dense, oracle):
     gain = np.concatenate([(one.right - dense).mean((1, 2)) for one in found.values()])
     gains = (right - of_dense).round(12)  # so that what equals dense differs by 0
     for name, mean, draws in (("accuracy", accuracy, right), ("top5", five, top5), ("gain", gain, gains)):
-        low, high = _interval(draws)
-        table = table.assign(**{name: mean, f"{name}_low": low, f"{name}_high": high})
+        table = table.assign(**_named(name, (mean, *_interval(draws))))
     table["headroom"] = ratio(table.gain.to_numpy(), np.tile(room, len(found)))
     return table.assign(n_videos=len(dense))
 
