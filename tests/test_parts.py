@@ -122,7 +122,6 @@ sys.path.insert(0, {tests!r})
 import pandas as pd
 import pyarrow.parquet
 import torch
-from conftest import make_study, make_videos
 torch.set_num_threads(1)
 import test_parts
 test_parts.label(sys.argv[2], pd.read_pickle(sys.argv[1]))

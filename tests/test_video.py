@@ -13,7 +13,7 @@ from conftest import SHARED, numbered_frames, read_numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from condi_lib.data import AUGMENTATIONS, ClipDataset, VideoError, in_batches, iter_clips, read_ahead, read_clips, video
+from condi_lib.data import AUGMENTATIONS, ClipDataset, VideoError, iter_clips, read_clips, video
 from condi_lib.data.planted import write_video
 from condi_lib.data.video import probe, read_clip, recolour
 
@@ -368,30 +368,3 @@ def test_only_what_fits_is_kept():
     gb = 5 * 3 * 8 * 32 * 32 / 2**30
     assert video.decoded_folder("here", videos, 8, 32, gb) == "here"
     assert video.decoded_folder("here", videos, 8, 32, 0.99 * gb) is None
-
-
-@given(sizes=st.lists(st.integers(0, 5)), batch_size=st.integers(1, 8), ahead=st.integers(1, 4))
-def test_reading_ahead_and_batches_keep_the_order(sizes, batch_size, ahead):
-    begun = []
-
-    def read(item):
-        begun.append(item)
-        return item
-
-    items = list(enumerate(sizes))
-    taken = []
-    for item in read_ahead(read, iter(items), ahead):
-        taken.append(item)
-        assert len(begun) <= len(taken) + ahead
-    assert taken == items
-    batches = list(in_batches(items, lambda item: item[1], batch_size))
-    assert [item for batch in batches for item in batch] == items
-    for batch in batches[:-1]:
-        assert sum(n for _, n in batch) >= batch_size > sum(n for _, n in batch[:-1])
-
-
-def test_what_fails_while_reading_ahead_is_raised_at_its_item():
-    reading = read_ahead(lambda x: 1 / x, [1, 2, 0, 4])
-    assert [next(reading), next(reading)] == [1.0, 0.5]
-    with pytest.raises(ZeroDivisionError):
-        next(reading)

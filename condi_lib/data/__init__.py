@@ -1,4 +1,5 @@
 from condi_lib.data.datasets import DATASETS, assign_folds, find_teacher_videos, find_videos, probe_videos
+from condi_lib.data.stream import in_batches, read_ahead
 from condi_lib.data.video import (
     AUGMENTATIONS,
     ClipDataset,
@@ -7,9 +8,7 @@ from condi_lib.data.video import (
     check_bad_share,
     decoded_folder,
     derived_seed,
-    in_batches,
     iter_clips,
-    read_ahead,
     read_clips,
     remove_leftovers,
     write_atomically,
