@@ -16,10 +16,10 @@ test: .venv/installed
 
 test-notebooks: .venv/installed
 	$(BIN)/pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
-	$(BIN)/pytest tests/test_browser.py
+	$(BIN)/pytest tests/explore/test_browser.py
 
 test-code: .venv/installed
-	$(BIN)/pytest -n logical --ignore tests/test_browser.py
+	$(BIN)/pytest -n logical --ignore tests/explore/test_browser.py
 
 book: .venv/installed
 	$(BIN)/python -m workflow.book config/$(PROFILE).yaml

@@ -19,7 +19,7 @@ import yaml
 
 from condi_lib import evaluation, figures, labelling, runs, sampler, training
 from condi_lib.data import ClipDataset, find_teacher_videos, find_videos, planted, probe_videos
-from condi_lib.data.video import recolour
+from condi_lib.data.clips import recolour
 from condi_lib.models import build_teacher
 
 

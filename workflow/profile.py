@@ -36,7 +36,7 @@ def check_profile(config):
     data set's root or a teacher's weights that are not there.
     """
     # here: it loads torch, and each job reads this module
-    from condi_lib.parameters import check_values, declared_parameters
+    from condi_lib.runs import check_values, declared_parameters
 
     for what, keys in (("unknown", config.keys() - KEYS), ("missing", KEYS.keys() - config.keys())):
         if keys:

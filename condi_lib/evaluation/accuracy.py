@@ -1,0 +1,174 @@
+"""Measures: accuracy against K, paired differences, groups of videos, division, and their intervals.
+
+Pure functions of the clip table and the score tables. Accuracies, shares and rates lie in [0, 1]. Intervals are 95 %,
+from a bootstrap over videos and seeds.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from condi_lib import sampler
+from condi_lib.evaluation.intervals import _bootstrap, _interval, _named, bootstrap, holm, ratio
+from condi_lib.sampler import clip_arrays
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What a sampler's choices lead to at each of `ks`: arrays float [len(ks), S seeds, V videos], means over draws."""
+
+    ks: list
+    right: np.ndarray  # is the video's true class the first?
+    top5: np.ndarray  # is it among the first five?
+    n_clips: np.ndarray  # clips that the teacher classifies
+
+
+def outcomes(arrays, scores, ks, average="probs"):
+    """Outcomes of one sampler: every sampler goes through this function.
+
+    arrays: ClipArrays; scores: float [..., V, N] to take the k best of, a function k -> weights [..., V, N] (as
+    sampler.keep gives them), or a list of these, one a seed. A video's prediction is the weighted mean of its clips'
+    softmax; average "logits" takes the mean of logits instead. Raises ValueError for k < 1.
+    """
+    per_seed = scores if isinstance(scores, list) else [scores]
+    values = {"probs": arrays.probs, "logits": arrays.logits}[average]
+    shape = len(ks), len(per_seed), len(arrays.labels)
+    found = Outcomes(list(ks), *(np.empty(shape) for _ in range(3)))
+    for s, one in enumerate(per_seed):
+        for i, k in enumerate(ks):
+            weights = one(k) if callable(one) else sampler.select(one, k, arrays.mask)
+            weights = weights.reshape(-1, *arrays.mask.shape)  # (D, V, N)
+            total = np.matmul(weights.transpose(1, 0, 2).astype(float), values)  # (V, D, C)
+            place = place_of_truth(total.transpose(1, 0, 2), arrays.labels)
+            found.right[i, s], found.top5[i, s] = (place == 0).mean(0), (place < 5).mean(0)
+            found.n_clips[i, s] = (weights > 0).sum(-1).mean(0)
+    return found
+
+
+def outcomes_of_all(arrays, ks):
+    """{name: Outcomes} of every sampler whose student is in `arrays` (of sampler.read_arrays)."""
+    test = arrays[""][0][0]
+    return {name: outcomes(test, sampler.keep(name, arrays), ks) for name in sampler.available(arrays)}
+
+
+def join(parts):
+    """{name: Outcomes} of parts of the videos, one after the other, as those of all; takes them out of `parts`.
+
+    For tables that memory does not hold.
+    """
+    found = {}
+    for name in list(parts[0]):
+        own = [part.pop(name) for part in parts]
+        arrays = ([getattr(one, what) for one in own] for what in ("right", "top5", "n_clips"))
+        found[name] = Outcomes(own[0].ks, *(np.concatenate(some, axis=-1) for some in arrays))
+    return found
+
+
+def at(found, ks):
+    """Outcomes at some of their ks."""
+    places = [found.ks.index(k) for k in ks]
+    return Outcomes(list(ks), *(values[places] for values in (found.right, found.top5, found.n_clips)))
+
+
+def place_of_truth(values, labels):
+    """Place of the true class among float [..., V, C], 0 for the highest; ties by class number: int [..., V]."""
+    true = np.take_along_axis(values, np.broadcast_to(labels, values.shape[:-1])[..., None], -1)
+    before = np.arange(values.shape[-1]) < labels[:, None]
+    return ((values > true) | ((values == true) & before)).sum(-1)
+
+
+def _of_all(found, what):
+    """One array of all samplers' Outcomes: float [samplers, K, S, V]; one seed stands for all seeds."""
+    parts = [getattr(one, what) for one in found.values()]
+    return np.stack(np.broadcast_arrays(*parts))
+
+
+def dense_right(arrays):
+    """Which videos the teacher gets right from all clips: float [V]."""
+    return outcomes(arrays, lambda k: arrays.mask, [1]).right[0, 0]
+
+
+def accuracy_vs_k(clips, scores, ks):
+    """Accuracy of one sampler against k: a tidy table, a row a k.
+
+    clips: clip table; scores: a score table, what `outcomes` takes, or a list of these, one a seed. Columns: those of
+    accuracy_table but sampler. Raises ValueError for k < 1 or scores of other clips.
+    """
+    arrays = clip_arrays(clips)
+    per_seed = scores if isinstance(scores, list) else [scores]
+    per_seed = [clip_arrays(clips, s).score if isinstance(s, pd.DataFrame) else s for s in per_seed]
+    oracle = outcomes(arrays, sampler.true_class_prob(arrays), ks)
+    return accuracy_table({"": outcomes(arrays, per_seed, ks)}, dense_right(arrays), oracle).drop(columns="sampler")
+
+
+def accuracy_table(found, dense, oracle):
+    """Accuracy of samplers against k, a row a (sampler, k). found: {name: Outcomes} at the same ks.
+
+    dense: float [V], which videos dense gets right; oracle: its Outcomes. Columns: sampler, k, n_clips (mean clips per
+    video that the teacher classifies), accuracy, top5, gain (paired difference to dense; each with _low and _high),
+    headroom (share of the way from dense to the oracle at the same k), n_seeds, n_videos.
+    """
+    room = oracle.right.mean((1, 2)) - dense.mean()
+    parts = [getattr(one, what) for what in ("right", "top5") for one in found.values()]
+    resampled, of_dense = np.split(_bootstrap([*parts, dense[None, None]]), [-1], axis=1)
+    right, top5 = np.split(resampled, 2, axis=1)
+    accuracy, five = np.split(np.concatenate([part.mean((1, 2)) for part in parts]), 2)
+    rows = [(n, k, clips, one.right.shape[1]) for n, one in found.items() for k, clips in _mean_clips(one)]
+    table = pd.DataFrame(rows, columns=["sampler", "k", "n_clips", "n_seeds"])
+    gain = np.concatenate([(one.right - dense).mean((1, 2)) for one in found.values()])
+    gains = (right - of_dense).round(12)  # so that what equals dense differs by 0
+    for name, mean, draws in (("accuracy", accuracy, right), ("top5", five, top5), ("gain", gain, gains)):
+        table = table.assign(**_named(name, (mean, *_interval(draws))))
+    table["headroom"] = ratio(table.gain.to_numpy(), np.tile(room, len(found)))
+    return table.assign(n_videos=len(dense))
+
+
+def _mean_clips(one):
+    return zip(one.ks, one.n_clips.mean((1, 2)), strict=True)
+
+
+def compare(found, references=("dense", "condi_sr"), draws=10_000):
+    """Paired differences of each sampler to each reference at the same k: a row a (sampler, reference, k).
+
+    found: {name: Outcomes} with dense among them; a sampler with one seed stands for all seeds. Columns: difference,
+    low, high, p (two-sided: how often resampling turns the difference's sign), p_holm (corrected for all rows of the
+    table), n_seeds, n_videos. The oracle, which cheats, is left out.
+    """
+    pairs = [(n, r) for r in references if r in found for n in found if n not in (r, "oracle", "dense")]
+    if not pairs:
+        return pd.DataFrame(columns=["sampler", "reference", "k", "difference", "low", "high", "p", "p_holm"])
+    ks, place = found["dense"].ks, {name: i for i, name in enumerate(found)}
+    right = _of_all(found, "right")
+    values = np.stack([right[place[n]] - right[place[r]] for n, r in pairs])
+    resampled = bootstrap(values, draws)  # (draws, pairs, K)
+    low, high = _interval(resampled)
+    tail = np.minimum((resampled <= 0).sum(0), (resampled >= 0).sum(0))
+    p = np.minimum(1, 2 * (tail + 1) / (draws + 1))
+    index = pd.MultiIndex.from_tuples([(n, r, k) for n, r in pairs for k in ks], names=["sampler", "reference", "k"])
+    table = {"difference": values.mean((2, 3)), "low": low, "high": high, "p": p, "p_holm": holm(p)}
+    table = pd.DataFrame({name: column.ravel() for name, column in table.items()}, index)
+    return table.assign(n_seeds=values.shape[2], n_videos=values.shape[3]).reset_index()
+
+
+def select_settings(clips, candidates, ks):
+    """Settings chosen on the validation split, the only one it reads: ({"setting", "k"}, table of accuracies).
+
+    candidates: {setting: (name of the sampler, {loss: [score table of each seed]})}. The setting is that of the highest
+    accuracy, meant over ks (the first of equals); k is the smallest at which it is not below dense, or where there is
+    none, that of its highest accuracy. The table is accuracy_table's, its "sampler" the setting.
+    """
+    clips = clips[clips.split == "val"]
+    if not len(clips):
+        raise ValueError("clips: the table holds no clip of the val split, on which settings are chosen")
+    arrays = clip_arrays(clips)
+    found = {
+        setting: outcomes(arrays, sampler.keep(name, sampler.read_arrays(clips, scores, "val")), ks)
+        for setting, (name, scores) in candidates.items()
+    }
+    table = accuracy_table(found, dense_right(arrays), outcomes(arrays, sampler.true_class_prob(arrays), ks))
+    setting = table.groupby("sampler", sort=False).accuracy.mean().idxmax()
+    best = table[table.sampler == setting]
+    enough = best[best.gain >= 0]
+    k = enough.k.min() if len(enough) else best.k[best.accuracy.idxmax()]
+    return {"setting": setting, "k": int(k)}, table

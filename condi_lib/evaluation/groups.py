@@ -1,0 +1,47 @@
+"""On which videos choosing clips helps, and on which it hurts."""
+
+import numpy as np
+import pandas as pd
+
+from condi_lib.evaluation.accuracy import _of_all
+from condi_lib.evaluation.intervals import _columns
+
+_ORDER = ["short", "medium", "long", "fewest", "some", "most", "typical", "hard"]  # of groups in tables and figures
+
+
+def by_group(found, groups, dense):
+    """Accuracy within groups of videos: a row a (grouping, group, sampler, k).
+
+    found: {name: Outcomes}; groups: {grouping: str [V]}; dense: float [V]. Columns: accuracy, gain (to dense), helped,
+    hurt (shares of videos that only the sampler, or only dense, gets right), each with _low and _high; n_seeds,
+    n_videos.
+    """
+    rows = [(name, k, one.right.shape[1]) for name, one in found.items() for k in one.ks]
+    head = pd.DataFrame(rows, columns=["sampler", "k", "n_seeds"])
+    all_right = _of_all(found, "right")
+    tables = []
+    for grouping, values in groups.items():
+        for group in sorted(set(values), key=lambda g: (_ORDER.index(g) if g in _ORDER else 0, g)):
+            inside = values == group
+            right, gain = all_right[..., inside], all_right[..., inside] - dense[inside]
+            columns = _columns(accuracy=right, gain=gain, helped=gain.clip(0), hurt=(-gain).clip(0))
+            tables.append(head.assign(grouping=grouping, group=group, **columns, n_videos=inside.sum()))
+    return pd.concat(tables, ignore_index=True)
+
+
+def thirds(values, names):
+    """Which third of the values each lies in: str [V], one of three names, lowest first; equal values stay together."""
+    return np.asarray(names)[np.searchsorted(np.quantile(values, (1 / 3, 2 / 3)), values)]
+
+
+def video_groups(arrays, videos, truth=None):
+    """What by_group compares: {grouping: str [V]}: class, length and, with the planted truth, what was planted."""
+    n = arrays.mask.sum(1)
+    names = videos.set_index("video").class_name
+    groups = {"length": thirds(n, ["short", "medium", "long"])}
+    if truth is not None:
+        per_video = truth.assign(ambiguous=truth.kind != "clean", hard=truth.blend > 0).groupby("video")
+        share, hard = (per_video[column].mean().loc[arrays.videos].to_numpy() for column in ("ambiguous", "hard"))
+        groups["ambiguous frames"] = thirds(share, ["fewest", "some", "most"])
+        groups["motion"] = np.where(hard > 0, "hard", "typical")
+    return {**groups, "class": names.loc[arrays.videos].to_numpy()}

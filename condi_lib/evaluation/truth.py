@@ -1,0 +1,69 @@
+"""What is known of a video frame by frame, and where a sampler ranks it."""
+
+import numpy as np
+import pandas as pd
+
+from condi_lib import sampler
+from condi_lib.evaluation.accuracy import dense_right, outcomes
+from condi_lib.evaluation.intervals import ratio, resample
+from condi_lib.sampler import ranks
+
+
+def clip_kinds(clips, truth, frames):
+    """The planted kind of each clip of the clip table: the kind of all its real frames, else "mixed" (Series).
+
+    truth: the embedded benchmark's table (video, frame, kind); frames: frames of a clip.
+    """
+    kinds = truth.assign(clip=truth.frame // frames).groupby(["video", "clip"]).kind.agg(["first", "nunique"])
+    kinds = kinds["first"].where(kinds["nunique"] == 1, "mixed").rename("kind")
+    return clips[["video", "clip"]].join(kinds, on=["video", "clip"]).kind
+
+
+def standing(arrays, score):
+    """Place of each clip among its video's as a share: 1 for the highest score, 0 for the lowest; float [V, N]."""
+    place = ranks(score, arrays.mask) / np.maximum(arrays.mask.sum(1, keepdims=True) - 1, 1)
+    return np.where(arrays.mask, 1 - place, 0.0)
+
+
+def standing_by_kind(name, arrays, kinds, draws=300):
+    """Mean standing of clips of each kind, by sampler `name`: columns sampler, kind, standing, low, high, n_clips,
+    n_seeds, n_videos. kinds: str [V, N] of the test clips."""
+    test = arrays[""][0][0]
+    per_seed = [standing(test, score) for score, _ in sampler.score(name, arrays)]
+    rng = np.random.default_rng(0)
+    n_videos, n_seeds = len(test.labels), len(per_seed)
+    videos = np.vstack([np.ones(n_videos), resample(n_videos, draws, rng)])
+    seeds = np.vstack([np.ones(n_seeds), resample(n_seeds, draws, rng)]) / n_seeds
+    rows = []
+    for kind in sorted(set(kinds[test.mask]), key=lambda kind: (kind == "mixed", kind != "clean", kind)):
+        inside = kinds == kind
+        sums = np.stack([(s * inside).sum(1) for s in per_seed])  # (S, V)
+        means = (seeds * ratio(videos @ sums.T, np.repeat((videos @ inside.sum(1))[:, None], n_seeds, 1))).sum(1)
+        low, high = np.nanquantile(means[1:], (0.025, 0.975))
+        rows.append((name, kind, means[0], low, high, inside.sum(), n_seeds, n_videos))
+    return pd.DataFrame(rows, columns=["sampler", "kind", "standing", "low", "high", "n_clips", "n_seeds", "n_videos"])
+
+
+def example_table(arrays, kinds=None, k=5):
+    """One test video for figures.example_video: the first that ConDi-SR at k gets right and dense does not.
+
+    Where there is none, or no ConDi-SR, the first video. The scores are the first seed's. Columns: video, clip, kind,
+    teacher_true, teacher_max (probabilities), correct, and standing_<sampler> of each detector.
+    """
+    test = arrays[""][0][0]
+    names = sampler.detectors(arrays)
+    won = np.zeros(len(test.labels), bool)
+    if "condi_sr" in names:
+        won = (outcomes(test, sampler.keep("condi_sr", arrays)[:1], [k]).right[0, 0] > dense_right(test)) > 0
+    v = int(won.argmax())
+    real = test.mask[v]
+    columns = {
+        "video": test.videos[v],
+        "clip": np.arange(real.sum()),
+        "kind": "" if kinds is None else kinds[v][real],
+        "teacher_true": sampler.true_class_prob(test)[v][real],
+        "teacher_max": sampler.teacher_max(test)[v][real],
+        "correct": test.correct[v][real],
+    }
+    columns |= {f"standing_{n}": standing(test, sampler.score(n, arrays)[0][0])[v][real] for n in names}
+    return pd.DataFrame(columns)

@@ -1,0 +1,70 @@
+from condi_lib.figures.cost import accuracy_vs_cost, seconds_per_video, summary
+from condi_lib.figures.data import (
+    THESIS_DATASETS,
+    THESIS_DENSE,
+    THESIS_ORACLE,
+    confidence_histograms,
+    frames_grid,
+    label_shares,
+    oracle_vs_dense,
+    teacher_training,
+    training_curves,
+    video_lengths,
+)
+from condi_lib.figures.detection import (
+    confidence_by_kind,
+    detection_table,
+    error_rates,
+    precision_recall,
+    reliability,
+    risk_coverage,
+    roc,
+)
+from condi_lib.figures.sampling import (
+    ablations,
+    accuracy_vs_k,
+    class_gains,
+    comparisons,
+    division,
+    gains_by_group,
+    helped_and_hurt,
+)
+from condi_lib.figures.schematics import framework, inference
+from condi_lib.figures.style import GREY, label
+from condi_lib.figures.videos import example_video, video_view
+
+__all__ = [
+    "GREY",
+    "THESIS_DATASETS",
+    "THESIS_DENSE",
+    "THESIS_ORACLE",
+    "ablations",
+    "accuracy_vs_cost",
+    "accuracy_vs_k",
+    "class_gains",
+    "comparisons",
+    "confidence_by_kind",
+    "confidence_histograms",
+    "detection_table",
+    "division",
+    "error_rates",
+    "example_video",
+    "frames_grid",
+    "framework",
+    "gains_by_group",
+    "helped_and_hurt",
+    "inference",
+    "label",
+    "label_shares",
+    "oracle_vs_dense",
+    "precision_recall",
+    "reliability",
+    "risk_coverage",
+    "roc",
+    "seconds_per_video",
+    "summary",
+    "teacher_training",
+    "training_curves",
+    "video_lengths",
+    "video_view",
+]

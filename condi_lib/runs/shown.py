@@ -1,0 +1,56 @@
+"""Figures and tables as files, each with its provenance."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from condi_lib import catalogue
+from condi_lib.data import write_atomically
+
+
+def make_figures(run, folder, *names):
+    """Makes these figures and tables of the catalogue from the run's tables, and saves them into `folder`.
+
+    Returns the last one, a matplotlib Figure or a table. Raises MissingStep where a table is not there.
+    """
+    from condi_lib import figures  # here: it loads a plotting library, which the workflow does not need
+
+    for name in names:
+        draw, sources = {**catalogue.FIGURES, **catalogue.ABLATIONS}[name]
+        steps = [source.split("/") for source in sources]
+        tables = [run.read_table(run.folder / f"{table}.parquet", step) for step, table in steps]
+        made = getattr(figures, draw)(*tables) if draw else tables[0]
+        is_table = isinstance(made, pd.DataFrame)
+        save_figure(run, folder, name, *((None, made) if is_table else (made, tables[0] if tables else None)))
+    return made
+
+
+def save_figure(run, folder, name, figure, table):
+    """Writes <name>.png, .svg, .csv, .md (the table behind the figure) and .json (provenance) into `folder`.
+
+    figure: a matplotlib Figure, or None for a table alone; table: a DataFrame, or None for a picture alone.
+    """
+    folder = Path(folder)
+    if figure is not None:
+        for ext, options in ((".png", {"dpi": 150}), (".svg", {"metadata": {"Date": None}})):
+            write_atomically(
+                folder / f"{name}{ext}",
+                lambda part, e=ext, o=options: figure.savefig(part, format=e[1:], bbox_inches="tight", **o),
+            )
+    if table is not None:
+        table = table.drop(columns="image", errors="ignore")  # pictures inside a table
+        options = {"index": False, "float_format": "%.6g", "lineterminator": "\n"}
+        write_atomically(folder / f"{name}.csv", lambda part: table.to_csv(part, **options))
+        write_atomically(folder / f"{name}.md", lambda part: part.write_text(markdown(table) + "\n"))
+    run.write_json(folder / f"{name}.json", {"name": name, "rows": 0 if table is None else len(table)})
+
+
+def markdown(table, digits=4):
+    """A table in Markdown, numbers rounded to `digits` significant ones."""
+
+    def cell(x):
+        return f"{x:.{digits}g}" if isinstance(x, float) else str(x)
+
+    head = [" | ".join(map(str, table.columns)), " | ".join("---" for _ in table.columns)]
+    rows = [" | ".join(cell(x) for x in row) for row in table.itertuples(index=False)]
+    return "\n".join(f"| {line} |" for line in head + rows)

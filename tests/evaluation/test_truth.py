@@ -1,0 +1,63 @@
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import make_clips, make_study
+from test_accuracy import place_by_hand
+
+from condi_lib import evaluation, sampler
+from condi_lib.sampler import clip_arrays
+
+
+def test_standing_is_1_for_the_first_and_0_for_the_last():
+    arrays = clip_arrays(make_clips(4, 8))
+    score = np.arange(arrays.mask.size, dtype=float).reshape(arrays.mask.shape)
+    found = evaluation.standing(arrays, score)
+    for v, n in enumerate(arrays.mask.sum(1)):
+        expected = np.arange(n) / max(1, n - 1) if n > 1 else np.ones(1)
+        np.testing.assert_allclose(found[v, :n], expected)
+
+
+def test_standing_by_kind_is_the_mean_over_clips():
+    clips, scores = make_study(2, 30)
+    arrays = sampler.read_arrays(clips, scores)
+    test = arrays[""][0][0]
+    kinds = sampler.pad(np.random.default_rng(0).choice(["clean", "dark", "mixed"], test.mask.sum()), test.mask)
+    table = evaluation.standing_by_kind("condi_sr", arrays, kinds)
+    assert list(table.kind) == ["clean", "dark", "mixed"] and table.n_clips.sum() == test.mask.sum()
+    for row in table.itertuples():
+        each = [evaluation.standing(t, t.score)[kinds == row.kind].mean() for t, _ in arrays["condi_sr"]]
+        assert row.standing == pytest.approx(np.mean(each)) and row.low <= row.standing <= row.high
+
+
+def test_the_example_is_a_video_that_condi_sr_wins():
+    clips, scores = make_study(9, 80)
+    arrays = sampler.read_arrays(clips, scores)
+    table = evaluation.example_table(arrays, k=1)
+    rows = clips[clips.video == table.video[0]].sort_values("clip")
+    own = scores["condi_sr"][0].loc[rows.index].score.to_numpy()
+    assert place_by_hand(rows, np.argsort(-own, kind="stable"), 1) == 0 != place_by_hand(rows, range(len(rows)), 99)
+    assert len(table) == len(rows) and (table.correct == rows.correct.to_numpy()).all()
+    assert table.standing_condi_sr.iloc[int(own.argmax())] == 1
+
+
+def test_clip_kinds_are_pure_or_mixed():
+    clips = pd.DataFrame({"video": ["a", "a", "b"], "clip": [0, 1, 0]}, index=[7, 8, 9])
+    truth = pd.DataFrame(
+        {"video": ["a"] * 6 + ["b"] * 2, "frame": [*range(6), 0, 1], "kind": ["clean"] * 5 + ["dark"] + ["noise"] * 2}
+    )
+    assert evaluation.clip_kinds(clips, truth, 4).to_dict() == {7: "clean", 8: "mixed", 9: "noise"}
+
+
+def test_videos_are_grouped_by_what_was_planted():
+    clips, _ = make_study(0, 9)
+    test = clip_arrays(clips[clips.split == "test"])
+    videos = pd.DataFrame({"video": test.videos, "class_name": [f"c{i}" for i in test.labels]})
+    truth = pd.DataFrame(
+        [(v, f, "dark" if f < i else "clean", 0.8 * (i % 3 == 0)) for i, v in enumerate(test.videos) for f in range(9)],
+        columns=["video", "frame", "kind", "blend"],
+    )
+    groups = evaluation.video_groups(test, videos, truth)
+    assert list(groups["ambiguous frames"]) == ["fewest"] * 3 + ["some"] * 3 + ["most"] * 3
+    assert list(groups["motion"]) == ["hard", "typical", "typical"] * 3
+    assert list(groups["class"]) == list(videos.class_name)
+    assert set(evaluation.video_groups(test, videos)) == {"length", "class"}

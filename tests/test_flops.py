@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+import torch
+
+from condi_lib import flops
+from condi_lib.models import (
+    build_student,
+    build_teacher,
+)
+
+
+def test_the_table_of_published_networks():
+    table = flops.published_networks(["resnext101", "r3d_18", 0.25, 1.0, 2.0]).set_index("network")
+    shown = table[["multiply-adds (10^9)", "published (10^9)"]].to_numpy()
+    np.testing.assert_allclose(shown[:, 0], shown[:, 1], rtol=0.01)
+    assert table["published (10^6)"]["resnext101"] == pytest.approx(table["parameters (10^6)"]["resnext101"], abs=0.01)
+    assert table["published (10^6)"]["r3d_18"] == table["parameters (10^6)"]["r3d_18"]
+    assert (table["not counted"] == "").all()
+
+
+def test_operations_that_are_not_counted_are_named():
+    class Attention(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = torch.nn.Linear(64, 64)
+
+        def forward(self, x):
+            x = self.linear(x.flatten(3).mean(1))  # (B, F, 64)
+            return torch.nn.functional.scaled_dot_product_attention(x, x, x).mean(1)
+
+    total, left_out = flops.count(Attention(), 2, 8)
+    assert total == 2 * 64 * 64 and left_out == ["aten::scaled_dot_product_attention"]
+
+
+def test_the_small_student_costs_at_most_a_tenth_of_the_small_teacher():
+    teacher = flops.count(build_teacher("resnext14_small", 10), 8, 32)[0]
+    assert flops.count(build_student(0.25, 10, repeats=(1, 2, 1)), 8, 32)[0] <= teacher / 10
+
+
+def test_counting_by_hand():
+    network = torch.nn.Sequential(torch.nn.Conv3d(3, 4, 3, padding=1, bias=False), torch.nn.Flatten())
+    assert flops.count(network, 2, 5) == (3 * 27 * 4 * 2 * 5 * 5, [])
+    assert flops.per_video(18, 5, 3, 100) == 18 * 3 + 5 * 100
+    assert flops.parameters(network) == 3 * 27 * 4

@@ -1,0 +1,108 @@
+"""The Snakemake plan, read from a dry run, and the profiles."""
+
+import subprocess
+import sys
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from condi_lib.runs import ROOT, declared_parameters
+from condi_lib.training import LOSSES
+from workflow.profile import check_profile, notebook_parameters
+from workflow.report import stages
+
+PROFILES = sorted((ROOT / "config").glob("*.yaml"))
+
+
+def plan(config, tmp_path):
+    """{rule: number of jobs} of a dry run."""
+    path = tmp_path / "profile.yaml"
+    path.write_text(yaml.safe_dump(config))
+    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
+    command += ["--configfile", str(path), "--cores", "2", "-n", "-q", "rules"]
+    found = subprocess.run(command, capture_output=True, text=True)
+    rows = [line.split() for line in found.stdout.splitlines()]
+    return Counter({r[0]: int(r[1]) for r in rows if len(r) == 2 and r[1].isdigit()}), found
+
+
+def quick(**changes):
+    return {**yaml.safe_load((ROOT / "config" / "quick.yaml").read_text()), **changes}
+
+
+def test_the_plan_for_two_data_sets_two_teachers_six_losses_and_three_seeds(tmp_path):
+    (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
+    (tmp_path / "UCF-101").mkdir()
+    teachers = {"resnext14_small": "", "r3d_18": ""}
+    study = {"datasets": {"planted": "planted", "ucf101": "UCF-101"}, "losses": list(LOSSES), "seeds": [0, 1, 2]}
+    jobs, found = plan(quick(teachers=teachers, **study), tmp_path)
+    assert jobs["05_train_sampler"] == 2 * 2 * 6 * 3, found.stdout + found.stderr
+    for step in (p.stem for p in (ROOT / "notebooks").glob("*.ipynb")):
+        if not step.startswith(("05", "10", "11")):  # 10 and 11 are for people, not for batches
+            assert jobs[step] == 4, step
+    assert jobs["total"] == 4 * (9 + 18) + 1
+
+
+def test_a_fault_of_a_profile_is_an_error_before_anything_runs(tmp_path):
+    jobs, found = plan(quick(epochs=3), tmp_path)
+    assert found.returncode != 0 and not jobs
+    assert "profile: unknown key 'epochs'" in found.stdout + found.stderr
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"seeds": []}, "seeds: found none, expected one or more"),
+        ({"seeds": [0, 1, 0]}, r"seeds: found \[0, 1, 0\], expected each once"),
+        ({"seeds": 3}, "seeds: found 3, expected a list"),
+        ({"seeds": [-1]}, "05_train_sampler: seed: found -1, expected 0 or more"),
+        ({"losses": ["condi"]}, "loss: 'condi' is unknown; expected one of st_ent"),
+        ({"frames": True}, "frames: found True, expected a int"),
+        ({"size": 8}, "size: found 8, expected 16 or more"),
+        ({"datasets": {"kinetics": "no/such"}}, "datasets: kinetics: 'no/such' is not a folder that is there"),
+        ({"datasets": {"ucf": "."}}, "dataset: 'ucf' is unknown; expected one of"),
+        ({"teachers": {"resnext102": ""}}, "teacher: 'resnext102' is unknown; expected one of"),
+        ({"teachers": {"resnext101": "no.pth"}}, "teachers: resnext101: 'no.pth' is not a file that is there"),
+        ({"notebooks": {"05_train": {}}}, "notebooks: '05_train' is unknown; expected 01_dataset"),
+        ({"notebooks": {"05_train_sampler": {"epoch": 1}}}, "epoch: .* no such parameter; did you mean epochs?"),
+        ({"notebooks": {"05_train_sampler": {"epochs": "3"}}}, "epochs: found '3', expected a int"),
+        ({"notebooks": {"05_train_sampler": {"lr": 0.0}}}, "lr: found 0.0, expected a number above 0"),
+        ({"ablations": {"t": {"taus": 1.0}}}, "05_train_sampler: taus: .* did you mean tau?"),
+    ],
+)
+def test_what_a_profile_cannot_have(changes, message):
+    with pytest.raises(ValueError, match=f"profile: .*{message}"):
+        check_profile(quick(**changes))
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda p: p.stem)
+def test_every_profile_of_ours_is_one(path, tmp_path, monkeypatch):
+    config = yaml.safe_load(path.read_text())
+    monkeypatch.chdir(tmp_path)
+    for root in config["datasets"].values():
+        (tmp_path / root).mkdir(parents=True)
+    check_profile(config)
+
+
+def test_the_plan_of_the_ablations(tmp_path):
+    (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
+    config = yaml.safe_load((ROOT / "config" / "ablations.yaml").read_text())
+    jobs, found = plan(config, tmp_path)
+    assert jobs["05_train_sampler"] == 2 * (1 + len(config["ablations"])), found.stdout + found.stderr
+
+
+def test_the_tiny_profile_is_the_notebooks_own_defaults():
+    config = yaml.safe_load((ROOT / "config" / "tiny.yaml").read_text())
+    wildcards = SimpleNamespace(dataset="planted", teacher=next(iter(config["teachers"])), loss="condi_sr", seed="0")
+    for notebook in (p.stem for p in (ROOT / "notebooks").glob("*.ipynb")):
+        values = notebook_parameters(config, notebook, wildcards)
+        values.pop("figures_out", None)  # a folder for each data set
+        assert values == {k: v for k, v in declared_parameters(notebook).items() if k in values}
+
+
+def test_stages_add_up_the_jobs_of_a_notebook(tmp_path):
+    for i, s in enumerate((1.5, 2.0)):
+        (tmp_path / f"seed{i}").mkdir()
+        (tmp_path / f"seed{i}" / "05_train_sampler.tsv").write_text(f"s\th:m:s\n{s}\t0:00:01\n")
+    assert stages(tmp_path).to_dict("records") == [{"notebook": "05_train_sampler", "jobs": 2, "seconds": 3.5}]
