@@ -10,7 +10,7 @@ KEYS = {
     "out": str,
     "figures_out": str,
     "datasets": dict,  # name: root
-    "teachers": dict,  # network: file of weights to start from, or ""
+    "teachers": dict,  # network: file of weights to start from, "shipped" or ""
     "frames": int,
     "size": int,
     "student_width": float,
@@ -57,7 +57,7 @@ def check_profile(config):
         if dataset != "planted" and not Path(root).is_dir():  # notebook 01 writes the embedded benchmark
             raise ValueError(f"profile: datasets: {dataset}: {root!r} is not a folder that is there")
     for teacher, weights in config["teachers"].items():
-        if weights and not Path(weights).is_file():
+        if weights not in ("", "shipped") and not Path(weights).expanduser().is_file():
             raise ValueError(f"profile: teachers: {teacher}: {weights!r} is not a file that is there")
     students = [*config["losses"], *(f"condi_sr-{variant}" for variant in config["ablations"])]
     jobs = [(nb, students[0]) for nb in known] + [("05_train_sampler", loss) for loss in students]

@@ -3,8 +3,11 @@
 import fcntl
 import os
 import socket
-from contextlib import contextmanager
+import sys
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from accelerate import Accelerator
 
 from condi_lib.data import remove_leftovers
 
@@ -40,3 +43,37 @@ def alone(folder, name):
         file.flush()
         remove_leftovers(folder)
         yield
+
+
+_held, _wanted = None, []  # of this process: the lock that it has, and (folder, name) of the one it wants
+
+
+def hold(folder, name):
+    """Takes `alone(folder, name)` for this process, in place of what it held before, until it ends.
+
+    In JupyterLab, whose kernels stay when a notebook has run, it is let go after each cell, and `again` takes it back.
+    """
+    let_go()
+    _wanted[:] = [(folder, name)]
+    again()
+    if "JPY_SESSION_NAME" in os.environ and "IPython" in sys.modules:
+        events = sys.modules["IPython"].get_ipython().events
+        if let_go not in events.callbacks["post_execute"]:
+            events.register("post_execute", let_go)
+
+
+def again():
+    """Takes what `hold` asked for, where it was let go. Raises BusyRun."""
+    global _held
+    if _wanted and not _held and Accelerator().is_main_process:
+        stack = ExitStack()
+        stack.enter_context(alone(*_wanted[0]))
+        _held = stack
+
+
+def let_go():
+    """Lets go of the lock that this process holds, where it does."""
+    global _held
+    if _held:
+        _held.close()
+    _held = None

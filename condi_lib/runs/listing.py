@@ -1,0 +1,112 @@
+"""The videos of a study: found on disk, opened once each, and looked at again where they changed."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet
+
+from condi_lib.data import check_bad_share, find_teacher_videos, find_videos, planted, probe_videos
+from condi_lib.data.identity import file_identity
+from condi_lib.data.layouts import files_below
+from condi_lib.runs.locks import alone
+
+ON_DISK = "videos on disk"  # what a table of videos was made from, in its provenance
+SEEN = ["path", "size", "mtime_ns", "digest"]  # its columns that say which files these are
+FOUND = ["video", "path", "label", "class_name", "split"]
+
+
+def _found(parameters):
+    """The study's videos as they lie on disk now, not opened. parameters: of notebook 01."""
+    names = ("dataset", "root", "fold", "annotations", "val_share", "split_seed")
+    return find_videos(*(parameters[name] for name in names))
+
+
+def _identified(videos, known=None):
+    """videos with the columns size, mtime_ns and digest of the files behind them (0, 0 and "" where there is none).
+
+    known: a table that has them already, for those that are as they were.
+    """
+    seen = {} if known is None else known.drop_duplicates("path").set_index("path")[SEEN[1:]].to_dict("index")
+    rows = {}
+    for path in videos.path.unique():
+        was = seen.get(path)
+        try:
+            now = file_identity(path, was and {"size": was["size"], "time": was["mtime_ns"], "digest": was["digest"]})
+            rows[path] = (now["size"], now["time"], now["digest"])
+        except OSError:
+            rows[path] = (0, 0, "")
+    columns = pd.DataFrame([rows[path] for path in videos.path], columns=SEEN[1:], index=videos.index)
+    return videos.assign(**{name: columns[name] for name in SEEN[1:]})
+
+
+def write_planted(run):
+    """Writes the embedded benchmark that the run's world, size and frames describe, where it is not there."""
+    p = run.parameters
+    root = Path(p["root"])
+    world = planted.world_of(p["world"], p["world_changes"], p["size"], p["frames"])
+    with alone(root.parent, f"{root.name} is being written"):
+        planted.write(root, world)
+
+
+def list_videos(run):
+    """Finds the data set's videos, opens those that are new or changed, and writes videos.parquet; returns the table.
+
+    Its .attrs hold what find_videos says beside: the classes, what the lists name and the disk lacks. Raises what
+    find_videos and probe_videos raise.
+    """
+    path, p = run.folder / "videos.parquet", run.parameters
+    if p["dataset"] == "planted":
+        write_planted(run)
+    found = _found(p)
+    kept = run.read_own(path)
+    listed = _identified(found, kept)
+    if kept is not None:
+        same = kept.set_index(["path", "digest"]).index.isin(listed.set_index(["path", "digest"]).index)
+        opened = kept[same].drop_duplicates("path").set_index("path")[["n_frames", "fps", "ok", "error"]]
+        old = listed[listed.path.isin(opened.index) & (listed.digest != "")]
+        new = probe_videos(listed.drop(index=old.index), 1.0)
+        videos = pd.concat([old.join(opened, on="path"), new]).sort_index() if len(new) else old.join(opened, on="path")
+    else:
+        videos = probe_videos(listed, 1.0)
+    check_bad_share(videos.error[~videos.ok], len(videos), p["max_bad_share"])
+    if not run.stands(path, videos):
+        run.write_table(path, videos, [ON_DISK], classes=found.attrs["classes"])
+    videos.attrs = found.attrs
+    return videos
+
+
+def list_teacher_videos(run, videos):
+    """The videos that the teacher learns from, given the study's; writes teacher_videos.parquet, returns the table."""
+    found = _identified(find_teacher_videos(run.parameters["dataset"], run.parameters["root"], videos))
+    path = run.folder / "teacher_videos.parquet"
+    if not run.stands(path, found):
+        run.write_table(path, found, [ON_DISK])
+    run.note(path)
+    return found
+
+
+def changed(path, parameters):
+    """What is no longer so of the videos of a table (videos.parquet, teacher_videos.parquet), in words; "" for nothing.
+
+    parameters: of the notebook that wrote it. Where the data set's folder is not there, nothing has changed that could
+    be known.
+    """
+    if not Path(parameters["root"]).is_dir():
+        return ""
+    known = pyarrow.parquet.read_table(path).to_pandas()
+    if Path(path).name == "videos.parquet":
+        found = _found(parameters)
+        one, other = (t[FOUND].astype(str).agg("\0".join, axis=1) for t in (known, found))
+        names = {*known.video[~one.isin(set(other))], *found.video[~other.isin(set(one))]}
+        if names:
+            what = [n for n, t in (("new", known), ("gone", found)) if min(names) not in set(t.video)]
+            return f"video {min(names)} is {what[0] if what else 'listed otherwise'}"
+    elif parameters["dataset"] == "planted":
+        folder = Path(parameters["root"]) / "trimmed"
+        here = {os.path.join(folder, file) for file in files_below(folder)}
+        if extra := here ^ set(known.path):
+            return f"the teacher's video {min(extra)} is new or gone"
+    now = _identified(known, known)
+    differs = now.video[now.digest != known.digest]
+    return f"video {differs.iloc[0]} changed" if len(differs) else ""
