@@ -10,9 +10,22 @@ from workflow.steps import forget_unfinished, paths, stale_files, steps
 if workflow.is_main_process:  # its jobs read this file again
     check_profile(config)
     LOCK = ExitStack()  # until this process ends, however it ends; Snakemake's own lock would outlive a kill
-    STALE = stale_files(config, workflow.dag_settings.targets)
-    # Snakemake looks at times; what changed in videos, weights or parameters, whoever made the file, is in the file
-    workflow.dag_settings.forcerun = {*workflow.dag_settings.forcerun, *STALE}
+    STALE = {}
+
+    class ByContent(type(workflow)):
+        """Snakemake looks at times. What changed in videos, weights or parameters is in the files, and forced from there."""
+
+        @property
+        def dag_settings(self):
+            return vars(self)["settings of the plan"]
+
+        @dag_settings.setter
+        def dag_settings(self, settings):
+            STALE.update(stale_files(config, settings.targets))
+            settings.forcerun = {*settings.forcerun, *STALE}
+            vars(self)["settings of the plan"] = settings
+
+    workflow.__class__ = ByContent
 
 
 onstart:

@@ -1,13 +1,18 @@
 """Small things that several tests share: random clip tables, frame-numbered videos."""
 
+import json
+import os
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from condi_lib.data import planted, probe_videos
 from condi_lib.data.planted import write_video
+from condi_lib.runs import ROOT
+from condi_lib.runs.locks import let_go
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"  # where our developers keep real files; never needed
 
@@ -79,3 +84,40 @@ def numbered_video(tmp_path):
         return path
 
     return make
+
+
+def ucf_tree(root, groups=8, frames=24):
+    """A small UCF-101-like tree, two classes and two folds whose test groups differ, in `root`, a new folder."""
+    rng = np.random.default_rng(0)
+    for k, name in enumerate(("Down", "Right")):
+        for g in range(1, groups + 1):
+            path = root / name / f"v_{name}_g{g:02d}_c01.avi"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pictures = np.repeat(rng.integers(0, 90, (1, 32, 32, 3)), frames, 0).astype(np.uint8)
+            for i in range(frames):
+                at = (2 * i % 28, 8) if k else (8, 2 * i % 28)
+                pictures[i, at[0] : at[0] + 6, at[1] : at[1] + 6] = 230
+            write_video(path, pictures)
+    (root / "classInd.txt").write_text("1 Down\n2 Right\n")
+    for fold, test in ((1, (1, 2)), (2, (7, 8))):
+        for kind, some in (("test", test), ("train", [g for g in range(1, groups + 1) if g not in test])):
+            lines = [f"{name}/v_{name}_g{g:02d}_c01.avi\n" for name in ("Down", "Right") for g in some]
+            (root / f"{kind}list{fold:02d}.txt").write_text("".join(lines))
+    return root
+
+
+def run_notebook(name, **parameters):
+    """Executes a notebook's code cells in this process, with these parameters; returns its variables."""
+    cells = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text())["cells"]
+    scope = {"display": lambda *shown: None, "__name__": "__main__"}
+    here = os.getcwd()
+    try:
+        for cell in (cell for cell in cells if cell["cell_type"] == "code"):
+            exec(compile("".join(cell["source"]), f"{name}.ipynb", "exec"), scope)
+            if "parameters" in cell["metadata"].get("tags", []):
+                scope |= parameters
+    finally:
+        os.chdir(here)
+        plt.close("all")
+        let_go()
+    return scope

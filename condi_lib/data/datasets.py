@@ -81,7 +81,7 @@ def _read_layout(dataset, root, fold=1, annotations=""):
     videos = listed[there].sort_values("video", ignore_index=True)
     videos["path"] = f"{root}/" + videos.path
     videos.insert(2, "label", pd.Categorical(videos.class_name, classes).codes.astype(int))
-    videos.attrs = {"missing": sorted(listed.video[~there])}
+    videos.attrs = {"missing": sorted(listed.video[~there]), "classes": list(classes)}
     return videos
 
 

@@ -13,6 +13,7 @@ from condi_lib.runs.locks import alone
 
 ON_DISK = "videos on disk"  # what a table of videos was made from, in its provenance
 SEEN = ["path", "size", "mtime_ns", "digest"]  # its columns that say which files these are
+OPENED = ["n_frames", "fps", "ok", "error"]  # those that opening the file fills in
 FOUND = ["video", "path", "label", "class_name", "split"]
 
 
@@ -61,17 +62,17 @@ def list_videos(run):
     found = _found(p)
     kept = run.read_own(path)
     listed = _identified(found, kept)
-    if kept is not None:
-        same = kept.set_index(["path", "digest"]).index.isin(listed.set_index(["path", "digest"]).index)
-        opened = kept[same].drop_duplicates("path").set_index("path")[["n_frames", "fps", "ok", "error"]]
-        old = listed[listed.path.isin(opened.index) & (listed.digest != "")]
-        new = probe_videos(listed.drop(index=old.index), 1.0)
-        videos = pd.concat([old.join(opened, on="path"), new]).sort_index() if len(new) else old.join(opened, on="path")
-    else:
-        videos = probe_videos(listed, 1.0)
+    opened = pd.DataFrame(columns=["path", "digest", *OPENED]) if kept is None else kept[["path", "digest", *OPENED]]
+    videos = listed.merge(opened.drop_duplicates("path"), "left", ["path", "digest"])
+    new = videos.n_frames.isna() | (videos.digest == "")
+    if new.any():
+        probed = probe_videos(listed[new.to_numpy()], 1.0)
+        videos = pd.concat([videos[~new], probed]).sort_index() if not new.all() else probed
+    videos = videos.astype({"n_frames": int, "fps": float, "ok": bool})
     check_bad_share(videos.error[~videos.ok], len(videos), p["max_bad_share"])
     if not run.stands(path, videos):
         run.write_table(path, videos, [ON_DISK], classes=found.attrs["classes"])
+    run.note(path)
     videos.attrs = found.attrs
     return videos
 
@@ -86,17 +87,23 @@ def list_teacher_videos(run, videos):
     return found
 
 
-def changed(path, parameters):
+def changed(path, provenance):
     """What is no longer so of the videos of a table (videos.parquet, teacher_videos.parquet), in words; "" for nothing.
 
-    parameters: of the notebook that wrote it. Where the data set's folder is not there, nothing has changed that could
+    provenance: what the table says of itself. Where the data set's folder is not there, nothing has changed that could
     be known.
     """
+    parameters = provenance["parameters"]
     if not Path(parameters["root"]).is_dir():
         return ""
     known = pyarrow.parquet.read_table(path).to_pandas()
     if Path(path).name == "videos.parquet":
-        found = _found(parameters)
+        try:
+            found = _found(parameters)
+        except ValueError as e:
+            return f"the data set can no longer be listed ({e})"
+        if found.attrs["classes"] != provenance["classes"]:
+            return "the class list changed"
         one, other = (t[FOUND].astype(str).agg("\0".join, axis=1) for t in (known, found))
         names = {*known.video[~one.isin(set(other))], *found.video[~other.isin(set(one))]}
         if names:

@@ -136,7 +136,7 @@ def _why(path, found, known):
         elif name == listing.ON_DISK:
             key = f"{name} {os.path.abspath(path)} {found['digest']}"
             if key not in known:
-                known[key] = listing.changed(path, found["parameters"])
+                known[key] = listing.changed(path, found)
             reason = known[key]
         else:
             reason = _why_own(folder / name, name, was, known)
