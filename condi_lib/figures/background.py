@@ -127,13 +127,13 @@ def recurrent_cells():
     """A recurrent cell and an LSTM cell (Figure 2.2 of the thesis)."""
     figure, axis = _canvas(10, 4.3)
     _cell(axis, 0.9, 2.9, "recurrent cell", "$h_t=\\tanh(Wx_t+Uh_{t-1}+b)$")
-    _line(axis, (0.45, 1.3), (1.6, 1.3))
+    _line(axis, (0.5, 1.3), (1.6, 1.3))
     _line(axis, (1.9, 0.6), (1.9, 1.1))
     _box(axis, 1.9, 1.3, "$W, U$", 0.5, 0.3, 7)
     _line(axis, (1.9, 1.5), (1.9, 2.1))
     _box(axis, 1.9, 2.35, "tanh", 0.6, 0.3, 0)
     _line(axis, (2.25, 2.35), (2.6, 2.35), (2.6, 1.3), (3.4, 1.3))
-    for x, y, text in ((0.25, 1.3, "$h_{t-1}$"), (3.6, 1.3, "$h_t$"), (1.9, 0.45, "$x_t$")):
+    for x, y, text in ((0.2, 1.3, "$h_{t-1}$"), (3.6, 1.3, "$h_t$"), (1.9, 0.45, "$x_t$")):
         axis.text(x, y, text, ha="center", va="center")
 
     _cell(axis, 4.9, 9.3, "LSTM cell", "$c_t=f\\cdot c_{t-1}+i\\cdot g,\\quad h_t=o\\cdot\\tanh(c_t)$")
