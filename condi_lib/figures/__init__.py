@@ -1,3 +1,13 @@
+from condi_lib.figures.background import STUDY, cnn_lstm, recurrent_cells, study_map, taxonomy, two_streams
+from condi_lib.figures.convolutions import (
+    conv_2d_3d,
+    conv_2plus1d,
+    line_layers,
+    mean_response,
+    middle_channels,
+    motion_seen,
+    moving_bar,
+)
 from condi_lib.figures.cost import accuracy_vs_cost, seconds_per_video, summary
 from condi_lib.figures.data import (
     THESIS_DATASETS,
@@ -35,6 +45,7 @@ from condi_lib.figures.videos import example_video, video_view
 
 __all__ = [
     "GREY",
+    "STUDY",
     "THESIS_DATASETS",
     "THESIS_DENSE",
     "THESIS_ORACLE",
@@ -42,9 +53,12 @@ __all__ = [
     "accuracy_vs_cost",
     "accuracy_vs_k",
     "class_gains",
+    "cnn_lstm",
     "comparisons",
     "confidence_by_kind",
     "confidence_histograms",
+    "conv_2d_3d",
+    "conv_2plus1d",
     "detection_table",
     "division",
     "error_rates",
@@ -56,15 +70,24 @@ __all__ = [
     "inference",
     "label",
     "label_shares",
+    "line_layers",
+    "mean_response",
+    "middle_channels",
+    "motion_seen",
+    "moving_bar",
     "oracle_vs_dense",
     "precision_recall",
+    "recurrent_cells",
     "reliability",
     "risk_coverage",
     "roc",
     "seconds_per_video",
+    "study_map",
     "summary",
+    "taxonomy",
     "teacher_training",
     "training_curves",
+    "two_streams",
     "video_lengths",
     "video_view",
 ]

@@ -64,7 +64,7 @@ def test_a_fault_of_a_profile_is_an_error_before_anything_runs(tmp_path):
         ({"datasets": {"ucf": "."}}, "dataset: 'ucf' is unknown; expected one of"),
         ({"teachers": {"resnext102": ""}}, "teacher: 'resnext102' is unknown; expected one of"),
         ({"teachers": {"resnext101": "no.pth"}}, "teachers: resnext101: 'no.pth' is not a file that is there"),
-        ({"notebooks": {"05_train": {}}}, "notebooks: '05_train' is unknown; expected 01_dataset"),
+        ({"notebooks": {"05_train": {}}}, "notebooks: '05_train' is unknown; expected 00_background"),
         ({"notebooks": {"05_train_sampler": {"epoch": 1}}}, "epoch: .* no such parameter; did you mean epochs?"),
         ({"notebooks": {"05_train_sampler": {"epochs": "3"}}}, "epochs: found '3', expected a int"),
         ({"notebooks": {"05_train_sampler": {"lr": 0.0}}}, "lr: found 0.0, expected a number above 0"),
