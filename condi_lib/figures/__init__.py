@@ -1,4 +1,10 @@
-from condi_lib.figures.cost import accuracy_vs_cost, seconds_per_video, summary
+"""Every figure and table of the study, a function each: tables in, a matplotlib Figure or a DataFrame out.
+
+A figure function gives None where its tables hold nothing to draw; then there is no figure. Rows without a value (nan)
+are left out.
+"""
+
+from condi_lib.figures.cost import accuracy_vs_cost, seconds_per_video
 from condi_lib.figures.data import (
     THESIS_DATASETS,
     THESIS_DENSE,
@@ -13,24 +19,26 @@ from condi_lib.figures.data import (
 )
 from condi_lib.figures.detection import (
     confidence_by_kind,
-    detection_table,
     error_rates,
     precision_recall,
     reliability,
     risk_coverage,
     roc,
 )
-from condi_lib.figures.sampling import (
-    ablations,
-    accuracy_vs_k,
-    class_gains,
-    comparisons,
-    division,
-    gains_by_group,
-    helped_and_hurt,
-)
+from condi_lib.figures.groups import class_gains, gains_by_group, helped_and_hurt
+from condi_lib.figures.sampling import ablations, accuracy_vs_k, division
 from condi_lib.figures.schematics import framework, inference
 from condi_lib.figures.style import GREY, label
+from condi_lib.figures.tables import (
+    accuracy_table,
+    comparisons,
+    detection_table,
+    headline,
+    shown,
+    split_wide,
+    styled,
+    summary,
+)
 from condi_lib.figures.videos import example_video, video_view
 
 __all__ = [
@@ -39,6 +47,7 @@ __all__ = [
     "THESIS_DENSE",
     "THESIS_ORACLE",
     "ablations",
+    "accuracy_table",
     "accuracy_vs_cost",
     "accuracy_vs_k",
     "class_gains",
@@ -52,6 +61,7 @@ __all__ = [
     "frames_grid",
     "framework",
     "gains_by_group",
+    "headline",
     "helped_and_hurt",
     "inference",
     "label",
@@ -62,6 +72,9 @@ __all__ = [
     "risk_coverage",
     "roc",
     "seconds_per_video",
+    "shown",
+    "split_wide",
+    "styled",
     "summary",
     "teacher_training",
     "training_curves",
