@@ -8,7 +8,7 @@ from condi_lib.figures.convolutions import (
     motion_seen,
     moving_bar,
 )
-from condi_lib.figures.cost import accuracy_vs_cost, seconds_per_video, summary
+from condi_lib.figures.cost import accuracy_vs_cost, seconds_per_video
 from condi_lib.figures.data import (
     THESIS_DATASETS,
     THESIS_DENSE,
@@ -23,24 +23,26 @@ from condi_lib.figures.data import (
 )
 from condi_lib.figures.detection import (
     confidence_by_kind,
-    detection_table,
     error_rates,
     precision_recall,
     reliability,
     risk_coverage,
     roc,
 )
-from condi_lib.figures.sampling import (
-    ablations,
-    accuracy_vs_k,
-    class_gains,
-    comparisons,
-    division,
-    gains_by_group,
-    helped_and_hurt,
-)
+from condi_lib.figures.groups import class_gains, gains_by_group, helped_and_hurt
+from condi_lib.figures.sampling import ablations, accuracy_vs_k, division
 from condi_lib.figures.schematics import framework, inference
 from condi_lib.figures.style import GREY, label
+from condi_lib.figures.tables import (
+    accuracy_table,
+    comparisons,
+    detection_table,
+    headline,
+    shown,
+    split_wide,
+    styled,
+    summary,
+)
 from condi_lib.figures.videos import example_video, video_view
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "THESIS_DENSE",
     "THESIS_ORACLE",
     "ablations",
+    "accuracy_table",
     "accuracy_vs_cost",
     "accuracy_vs_k",
     "class_gains",
@@ -66,6 +69,7 @@ __all__ = [
     "frames_grid",
     "framework",
     "gains_by_group",
+    "headline",
     "helped_and_hurt",
     "inference",
     "label",
@@ -82,7 +86,10 @@ __all__ = [
     "risk_coverage",
     "roc",
     "seconds_per_video",
+    "shown",
+    "split_wide",
     "study_map",
+    "styled",
     "summary",
     "taxonomy",
     "teacher_training",
