@@ -30,21 +30,21 @@ def make_clips(seed=0, n_videos=6, n_classes=4, longest=7, split="test"):
     return pd.DataFrame(rows, columns=columns)
 
 
-def make_study(seed=0, n_videos=12, losses=("st_ent", "bce_c", "condi_sr"), seeds=2, **options):
-    """(clip table of val and test, {loss: score tables}): random, as sampler.read_arrays takes them."""
-    parts = [make_clips(seed + i, n_videos, split=split, **options) for i, split in enumerate(("val", "test"))]
+def make_study(seed=0, n_videos=12, losses=("st_ent", "bce_c", "condi_sr"), seeds=2, splits=("val", "test"), **options):
+    """(clip table of some splits, {loss: score tables}): random, as sampler.read_arrays takes them."""
+    parts = [make_clips(seed + i, n_videos, split=split, **options) for i, split in enumerate(splits)]
     clips = pd.concat([part.assign(video=part.split + part.video) for part in parts], ignore_index=True)
     return clips, {loss: [make_scores(clips, 10 * i + s) for s in range(seeds)] for i, loss in enumerate(losses)}
 
 
 def make_scores(clips, seed=0, levels=5):
-    """A random score table for a clip table; scores have few levels, so that ties occur."""
+    """A random score table for a clip table; scores, logits, have few levels, so that ties occur."""
     rng = np.random.default_rng(seed)
-    score = rng.integers(0, levels, len(clips)) / levels
+    score = rng.integers(0, levels, len(clips)) - (levels - 1) / 2
     logits = list(rng.normal(size=(len(clips), len(clips.teacher_logits[0]))).astype(np.float32))
     return clips[["video", "clip"]].assign(
         score=score.astype(np.float32),
-        confidence=score.astype(np.float32),
+        confidence=(1 / (1 + np.exp(-score))).astype(np.float32),
         student_logits=logits,
         mc_entropy=rng.random(len(clips)).astype(np.float32),
     )

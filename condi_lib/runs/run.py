@@ -15,7 +15,7 @@ import pyarrow.parquet
 from accelerate import Accelerator
 from safetensors.torch import save_file
 
-from condi_lib import sampler
+from condi_lib import evaluation, sampler
 from condi_lib.data import write_atomically
 from condi_lib.data.identity import VOLATILE, TableDigest, file_identity, table_digest, values_digest, weights_digest
 from condi_lib.runs.listing import ON_DISK
@@ -213,20 +213,26 @@ class Run:
             for i in range(file.num_row_groups):
                 yield file.read_row_group(i, columns).to_pandas()
 
-    def study_in_parts(self, losses, seeds, split="test"):
-        """sampler.read_arrays of some videos of the split after the other: memory holds these, and val."""
+    def study_in_parts(self, losses, seeds, split="test", truth=None):
+        """sampler.read_arrays of some videos of the split after the other: memory holds these, and val.
+
+        truth: of self.truth(), for the samplers that need it.
+        """
         clips_file, step = self.folder / "clips.parquet", "05_train_sampler"
         paths = {loss: [self.student_folder(loss, s) / "scores.parquet" for s in seeds] for loss in losses}
-        val = self.read_table(clips_file, "03_teacher_labels", split="val")
-        val_arrays = {"": [sampler.clip_arrays(val)]}
+        frames = self.parameters["frames"]
+        val = evaluation.with_truth(self.read_table(clips_file, "03_teacher_labels", split="val"), truth, frames)
+        train = self.read_table(clips_file, "03_teacher_labels", ["video", "clip", "label", "correct"], "train")
+        train = sampler.train_arrays(train)
+        val_arrays = {"": [sampler.clip_arrays(val) if len(val) else None]}
         for loss, files in paths.items():
             tables = (next(_in_step([val], self.read_in_parts(file, step))) for file in files)
-            val_arrays[loss] = [sampler.clip_arrays(val, table) for table in tables]
+            val_arrays[loss] = [sampler.clip_arrays(val, table) if len(val) else None for table in tables]
 
         def parts():
             for part in self.read_in_parts(clips_file, "03_teacher_labels"):
                 if len(part := part[part.split == split]):
-                    yield part
+                    yield evaluation.with_truth(part, truth, frames)
 
         students = {
             loss: [_in_step(parts(), self.read_in_parts(file, step)) for file in files] for loss, files in paths.items()
@@ -235,7 +241,10 @@ class Run:
             found = {"": [sampler.clip_arrays(part)]}
             for loss, tables in students.items():
                 found[loss] = [sampler.clip_arrays(part, next(table)) for table in tables]
-            yield {loss: list(zip(found[loss], val_arrays[loss], strict=True)) for loss in found}
+            yield {
+                loss: [sampler.with_splits(*both, train) for both in zip(found[loss], val_arrays[loss], strict=True)]
+                for loss in found
+            }
 
     def read_json(self, path, step):
         """What notebook `step` wrote with write_json, without its provenance. Raises MissingStep."""
@@ -251,10 +260,11 @@ class Run:
         }
 
     def truth(self):
-        """The embedded benchmark's truth, a row a frame (video, frame, kind, blend, ...); None for other data sets."""
+        """The embedded benchmark's truth, a row a frame (video, frame, shows, kind, blend, ...); None for others."""
         if self.parameters["dataset"] != "planted":
             return None
-        return pd.read_parquet(self.uses(Path(self.parameters["root"]) / "untrimmed" / "truth.parquet"))
+        truth = pd.read_parquet(self.uses(Path(self.parameters["root"]) / "untrimmed" / "truth.parquet"))
+        return truth.assign(shows=truth.kind == "clean")
 
     def check(self, path, step):
         """`path`, noted as read, if notebook `step` wrote it for this data set, frames and size and it still stands.

@@ -106,15 +106,15 @@ def test_division_against_brute_force(mode):
 def test_division_without_student_clips_is_plain_sampling():
     clips, scores = make_study(2, 30)
     arrays = sampler.read_arrays(clips, scores)
-    table = evaluation.division([test for test, _ in arrays["condi_sr"]], KS)
-    plain = evaluation.outcomes(arrays[""][0][0], sampler.keep("condi_sr", arrays), KS).right.mean((1, 2))
+    table = evaluation.division(arrays["condi_sr"], KS)
+    plain = evaluation.outcomes(arrays[""][0], sampler.keep("condi_sr", arrays), KS).right.mean((1, 2))
     np.testing.assert_allclose(table[table.k_student == 0].accuracy, plain)
 
 
 def test_groups_split_the_videos_and_add_up():
     clips, scores = make_study(3, 60)
     arrays = sampler.read_arrays(clips, scores)
-    test = arrays[""][0][0]
+    test = arrays[""][0]
     dense = evaluation.dense_right(test)
     found = {n: evaluation.outcomes(test, sampler.keep(n, arrays), [1, 3]) for n in ("dense", "condi_sr")}
     groups = {"length": evaluation.thirds(test.mask.sum(1), ["short", "medium", "long"]), "all": np.full(60, "all")}

@@ -107,21 +107,21 @@ def test_detection_uses_the_threshold_of_val_on_test():
     assert found["mean"]["fpr"] == pytest.approx(called[~z].mean())
     assert found["mean"]["fnr"] == pytest.approx((~called[z]).mean())
     assert found["mean"]["auroc"] == pytest.approx(roc_auc_score(z, table.score[t]))
-    assert found["mean"]["fpr_at_half"] == pytest.approx((table.score[t] >= 0.5)[~z].mean())
+    assert found["mean"]["fpr_at_half"] == pytest.approx((table.confidence[t] >= 0.5)[~z].mean())
     assert (found.low <= found["mean"]).all() and (found["mean"] <= found.high).all()
 
 
 def test_detection_intervals_are_those_of_resampled_videos():
     """The weighted measures against plain recomputation on resampled clips."""
     clips, scores = make_study(6, 40, losses=("condi_sr",), seeds=1)
-    test, _ = sampler.read_arrays(clips, scores)["condi_sr"][0]
+    test = sampler.read_arrays(clips, scores)["condi_sr"][0]
     rng = np.random.default_rng(0)
     for _ in range(3):
         count = rng.multinomial(40, np.full(40, 1 / 40))
         weights = np.repeat(count, test.mask.sum(1))[None].astype(float)
         videos = np.repeat(np.arange(40), count)
-        z, s = (x[videos][test.mask[videos]] for x in (test.correct, test.score))
-        plain = test.correct[test.mask], test.score[test.mask]
+        z, s = (x[videos][test.mask[videos]] for x in (test.correct, test.confidence))
+        plain = test.correct[test.mask], test.confidence[test.mask]
         for measure in (evaluation.auroc, evaluation.auprc, evaluation.aurc, evaluation.ece):
             assert measure(*plain, weights)[0] == pytest.approx(measure(z, s)[0])
 

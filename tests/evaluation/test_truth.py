@@ -20,12 +20,12 @@ def test_standing_is_1_for_the_first_and_0_for_the_last():
 def test_standing_by_kind_is_the_mean_over_clips():
     clips, scores = make_study(2, 30)
     arrays = sampler.read_arrays(clips, scores)
-    test = arrays[""][0][0]
+    test = arrays[""][0]
     kinds = sampler.pad(np.random.default_rng(0).choice(["clean", "dark", "mixed"], test.mask.sum()), test.mask)
     table = evaluation.standing_by_kind("condi_sr", arrays, kinds)
     assert list(table.kind) == ["clean", "dark", "mixed"] and table.n_clips.sum() == test.mask.sum()
     for row in table.itertuples():
-        each = [evaluation.standing(t, t.score)[kinds == row.kind].mean() for t, _ in arrays["condi_sr"]]
+        each = [evaluation.standing(t, t.score)[kinds == row.kind].mean() for t in arrays["condi_sr"]]
         assert row.standing == pytest.approx(np.mean(each)) and row.low <= row.standing <= row.high
 
 
@@ -55,7 +55,7 @@ def test_videos_are_grouped_by_what_was_planted():
     truth = pd.DataFrame(
         [(v, f, "dark" if f < i else "clean", 0.8 * (i % 3 == 0)) for i, v in enumerate(test.videos) for f in range(9)],
         columns=["video", "frame", "kind", "blend"],
-    )
+    ).assign(shows=lambda t: t.kind == "clean")
     groups = evaluation.video_groups(test, videos, truth)
     assert list(groups["ambiguous frames"]) == ["fewest"] * 3 + ["some"] * 3 + ["most"] * 3
     assert list(groups["motion"]) == ["hard", "typical", "typical"] * 3

@@ -67,7 +67,7 @@ def test_the_sliders_show_what_evaluation_says(folder, split, k, k_student):
 
 def test_filters_pick_what_they_say(folder):
     study = explore.read_study(folder)
-    test = study.arrays("test")[""][0][0]
+    test = study.arrays("test")[""][0]
     dense = dict(zip(test.videos, evaluation.dense_right(test) > 0, strict=True))
     right = dict(zip(test.videos, study.at("test", 2)["right"], strict=True))
     won = study.pick("test", "dense wrong, ConDi-SR right", 2)
@@ -84,7 +84,7 @@ def test_filters_pick_what_they_say(folder):
 def test_the_table_of_choices_is_each_samplers(folder):
     study = explore.read_study(folder)
     arrays = study.arrays("test")
-    test = arrays[""][0][0]
+    test = arrays[""][0]
     v = int(test.mask.sum(1).argmax())
     chosen = explore.chosen_table(study, "test", test.videos[v], 2, study.at("test", 2, 1))
     for name in ("oracle", "equidistant", "st_ent", "condi_sr", "st_ent_scaled"):

@@ -142,7 +142,7 @@ def test_a_second_run_into_the_same_folder_is_told_of_the_first(tmp_path):
 def test_a_split_without_clips_is_an_error(tmp_path):
     clips, scores = make_study()
     with pytest.raises(ValueError, match="clip table: found no clip"):
-        sampler.read_arrays(clips[clips.split == "test"], scores)
+        sampler.read_arrays(clips[clips.split == "val"], scores)
 
 
 def test_k_of_zero_is_an_error_and_k_above_n_takes_all():

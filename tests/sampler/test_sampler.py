@@ -60,10 +60,16 @@ def test_no_student_clips_is_plain_selection(mode):
     np.testing.assert_array_equal(by_teacher, select(score, 3, arrays.mask))
 
 
+def masked(mask, **columns):
+    """ClipArrays of which only the mask matters, and these columns."""
+    none = np.zeros(len(mask), int)
+    return sampler.ClipArrays(none.astype(str), none, mask, np.zeros(mask.shape, bool), **columns)
+
+
 @settings(max_examples=60, deadline=None)
 @given(n=st.integers(1, 30), k=st.integers(1, 35))
 def test_equidistant_clips_are_distinct_and_spread(n, k):
-    at = np.flatnonzero(equidistant(None, k, np.ones((1, n), bool))[0])
+    at = np.flatnonzero(equidistant(masked(np.ones((1, n), bool)), None, k)[0])
     assert len(at) == min(k, n)
     if len(at) > 1:
         gaps = np.diff(at)
@@ -76,7 +82,7 @@ def test_equidistant_clips_are_distinct_and_spread(n, k):
 def test_one_threshold_takes_k_clips_on_average_over_val(drawn, val, k):
     mask, scores, _ = drawn
     val_mask, val_scores, _ = val
-    kept = sampler.above_threshold(scores, k, mask, val_scores, val_mask)
+    kept = sampler.above_threshold(masked(mask, val=masked(val_mask)), scores, k, val_scores)
     assert (kept <= mask).all() and kept.any(1).all()
     if k >= val_mask.shape[1]:
         np.testing.assert_array_equal(kept, mask)
@@ -90,17 +96,21 @@ def test_one_threshold_takes_k_clips_on_average_over_val(drawn, val, k):
 
 def test_the_threshold_is_fitted_to_val_alone():
     mask = np.ones((50, 10), bool)
+    arrays, two = (masked(m, val=masked(mask)) for m in (mask, mask[:2]))
     val_scores = np.random.default_rng(0).random((50, 10))
     for k in (1, 3, 7):  # no ties: at least k * V clips, and the best of those videos that have none
-        kept = sampler.above_threshold(val_scores, k, mask, val_scores, mask).sum()
+        kept = sampler.above_threshold(arrays, val_scores, k, val_scores).sum()
         assert 50 * k <= kept <= 50 * k + 50
-        none = sampler.above_threshold(np.full((2, 10), -1.0), k, mask[:2], val_scores, mask)
+        none = sampler.above_threshold(two, np.full((2, 10), -1.0), k, val_scores)
         np.testing.assert_array_equal(none.sum(1), 1)
 
 
-def test_weights_are_the_scores_of_the_k_best():
-    mask, scores = np.array([[True, True, True]]), np.array([[0.2, 0.9, 0.5]])
-    np.testing.assert_allclose(sampler.weighted_top_k(scores, 2, mask), [[0, 0.9, 0.5]])
+def test_weights_are_the_confidences_of_the_k_best():
+    arrays = masked(np.ones((1, 3), bool), confidence=np.array([[0.2, 0.9, 0.5]]))
+    np.testing.assert_allclose(sampler.weighted_top_k(arrays, np.array([[-2.0, 3, 0]]), 2), [[0, 0.9, 0.5]])
+    nothing = masked(np.ones((1, 3), bool), confidence=np.zeros((1, 3)))  # all round to 0: alike
+    kept = sampler.weighted_top_k(nothing, np.array([[-200.0, -300, -250]]), 2)[0]
+    assert kept[0] == kept[2] > 0 == kept[1]
 
 
 @pytest.mark.parametrize("true", [0.3, 1.0, 4.0])
@@ -113,25 +123,26 @@ def test_the_fitted_temperature_is_the_one_that_was_planted(true):
 
 def test_scaled_entropy_uses_vals_temperature_and_keeps_the_order_of_one_scale():
     clips, scores = make_study()
-    (test, val), *_ = sampler.read_arrays(clips, scores)["st_ent"]
+    test = sampler.read_arrays(clips, scores)["st_ent"][0]
+    val = test.val
     t = sampler.fit_temperature(val.student_logits[val.mask], np.repeat(val.labels, val.mask.sum(1)))
     expected = -predictive_entropy(test.student_logits / t)
-    np.testing.assert_allclose(sampler.scaled_entropy(test, val)[test.mask], expected[test.mask])
+    np.testing.assert_allclose(sampler.scaled_entropy(test)[test.mask], expected[test.mask])
     other = dataclasses.replace(test, labels=(test.labels + 1) % 4)  # the test labels do not matter
-    np.testing.assert_array_equal(sampler.scaled_entropy(other, val), sampler.scaled_entropy(test, val))
+    np.testing.assert_array_equal(sampler.scaled_entropy(other), sampler.scaled_entropy(test))
 
 
 def test_scores_of_the_published_samplers_by_hand():
     clips, scores = make_study()
-    test, val = sampler.read_arrays(clips, scores)["st_ent"][0]
+    test = sampler.read_arrays(clips, scores)["st_ent"][0]
     table = scores["st_ent"][0].set_index(["video", "clip"])
     for v, video in enumerate(test.videos):
         for i in np.flatnonzero(test.mask[v]):
             row = table.loc[(video, i)]
             p = np.exp(row.student_logits) / np.exp(row.student_logits).sum()
-            assert sampler.largest_class_score(test, val)[v, i] == pytest.approx(p.max(), rel=1e-5)
-            assert sampler.mc_dropout_entropy(test, val)[v, i] == pytest.approx(-row.mc_entropy)
-            assert sampler.own_score(test, val)[v, i] == pytest.approx(row.score)
+            assert sampler.largest_class_score(test)[v, i] == pytest.approx(p.max(), rel=1e-5)
+            assert sampler.mc_dropout_entropy(test)[v, i] == pytest.approx(-row.mc_entropy)
+            assert sampler.own_score(test)[v, i] == pytest.approx(row.score)
 
 
 def test_random_draws_are_seeded_and_differ():
@@ -141,13 +152,20 @@ def test_random_draws_are_seeded_and_differ():
     assert a.shape == (5, *arrays.mask.shape) and (a != c).all() and (a[0] != a[1]).all()
 
 
+def whole_study(seed):
+    """Arrays for every sampler of the registry: all losses, the training split and a truth."""
+    losses = {s.loss for s in sampler.SAMPLERS.values() if s.loss}
+    clips, scores = make_study(seed, losses=sorted(losses), splits=("train", "val", "test"))
+    clips["shows"] = np.random.default_rng(seed).integers(0, 9, len(clips)) / 8
+    return sampler.read_arrays(clips, scores)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_every_sampler_keeps_real_clips_and_none_beats_the_oracle(seed):
     """At every k no sampler's mean true-class probability is above the oracle's, and padding is never kept."""
-    clips, scores = make_study(seed, losses=[s.loss for s in sampler.SAMPLERS.values() if s.loss])
-    arrays = sampler.read_arrays(clips, scores)
+    arrays = whole_study(seed)
     assert sampler.available(arrays) == list(sampler.SAMPLERS)
-    test = arrays[""][0][0]
+    test = arrays[""][0]
     true = sampler.true_class_prob(test)
     for name in sampler.SAMPLERS:
         for k in (1, 2, 4, test.mask.shape[1]):
@@ -164,9 +182,8 @@ def test_every_sampler_keeps_real_clips_and_none_beats_the_oracle(seed):
 
 
 def test_every_sampler_of_whole_clips_is_dense_at_k_equal_n():
-    clips, scores = make_study(3, losses=[s.loss for s in sampler.SAMPLERS.values() if s.loss])
-    arrays = sampler.read_arrays(clips, scores)
-    test = arrays[""][0][0]
+    arrays = whole_study(3)
+    test = arrays[""][0]
     n = test.mask.shape[1]
     for name, one in sampler.SAMPLERS.items():
         found = evaluation.outcomes(test, sampler.keep(name, arrays), [n, n + 5])
@@ -185,13 +202,13 @@ def test_the_order_of_rows_changes_nothing():
 
 
 def test_a_new_sampler_is_one_function_and_one_line(monkeypatch):
-    def last_first(arrays, val):
+    def last_first(arrays):
         return np.arange(arrays.mask.shape[1]) * arrays.mask.astype(float)
 
     monkeypatch.setitem(sampler.SAMPLERS, "last_first", sampler.Sampler("last first", "beyond", last_first, passes=0))
     clips, scores = make_study(1)
     arrays = sampler.read_arrays(clips, scores)
-    test = arrays[""][0][0]
+    test = arrays[""][0]
     found = {n: evaluation.outcomes(test, sampler.keep(n, arrays), [1, 3]) for n in sampler.available(arrays)}
     table = evaluation.accuracy_table(found, evaluation.dense_right(test), found["oracle"])
     assert "last_first" in set(table.sampler) and "last_first" in set(evaluation.compare(found).sampler)
@@ -229,7 +246,7 @@ def test_arrays_do_not_depend_on_the_order_of_rows():
 
 def test_a_missing_clip_is_an_error():
     clips = make_clips(1, 12, longest=5)
-    with pytest.raises(ValueError, match="clips of some video are not 0, 1, 2"):
+    with pytest.raises(ValueError, match="clip table: the clips of v002 are 1.*; expected 0, 1, 2"):
         clip_arrays(clips[~((clips.video == "v002") & (clips["clip"] == 0))])
 
 
