@@ -1,7 +1,7 @@
 """The weights that the project ships, made anew: make shipped
 
-The reference profile's teacher and student's start, in half precision, each with its training history, the provenance of
-its training and the accuracy that the rounded weights reach on the trimmed validation videos of the world `tiny`.
+The reference profile's teacher and student's start, in half precision, each with its training history, the provenance
+of its training and the accuracy that the rounded weights reach on the trimmed validation videos of the world `tiny`.
 """
 
 import json

@@ -5,6 +5,7 @@ from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
+from condi_lib.declared import declared_parameters
 from workflow.profile import ABLATION_FILES, FIGURE_FILES, notebook_parameters
 
 RUN = "{out}/{{dataset}}/{{teacher}}"
@@ -28,6 +29,7 @@ def steps(config):
     scores = [folder + "/scores.parquet" for folder in trained]
     fold_labels = ["in_sample.parquet", "out_of_fold.parquet"] * (n_folds > 1)
     return {
+        "00_background": (run, [], [], 1),
         "01_dataset": (run, ["videos.parquet", "missing_videos.parquet", "table_1_1.parquet"], [], "all"),
         "02_teacher": (
             run,
@@ -127,7 +129,7 @@ def stale_files(config, targets=()):
 
     Snakemake cannot know it: it looks at times, and not at videos, weights or what was made without it.
     """
-    from condi_lib.runs import declared_parameters, why_stale
+    from condi_lib.runs import why_stale
     from condi_lib.runs.provenance import made_with
 
     found, known, wanted = {}, {}, _upstream(config, targets)

@@ -9,7 +9,7 @@ import pyarrow.parquet
 from condi_lib.data import check_bad_share, find_teacher_videos, find_videos, planted, probe_videos
 from condi_lib.data.identity import file_identity
 from condi_lib.data.layouts import files_below
-from condi_lib.runs.locks import alone
+from condi_lib.runs.locks import alone, hold
 
 ON_DISK = "videos on disk"  # what a table of videos was made from, in its provenance
 SEEN = ["path", "size", "mtime_ns", "digest"]  # its columns that say which files these are
@@ -57,6 +57,7 @@ def list_videos(run):
     find_videos and probe_videos raise.
     """
     path, p = run.folder / "videos.parquet", run.parameters
+    hold()
     if p["dataset"] == "planted":
         write_planted(run)
     found = _found(p)

@@ -45,25 +45,27 @@ def alone(folder, name):
         yield
 
 
-_held, _wanted = None, []  # of this process: the lock that it has, and (folder, name) of the one it wants
+_held, _wanted = None, []  # of this process: the lock that it has, and (folder, name) of the one it will want
 
 
-def hold(folder, name):
-    """Takes `alone(folder, name)` for this process, in place of what it held before, until it ends.
+def will_write(folder, name):
+    """Says that this process is going to do `name` in the folder: `hold` takes `alone(folder, name)` when it starts to.
 
-    In JupyterLab, whose kernels stay when a notebook has run, it is let go after each cell, and `again` takes it back.
+    What it held before is let go. In JupyterLab, whose kernels stay when a notebook has run, so it is after each cell.
     """
     let_go()
     _wanted[:] = [(folder, name)]
-    again()
     if "JPY_SESSION_NAME" in os.environ and "IPython" in sys.modules:
         events = sys.modules["IPython"].get_ipython().events
         if let_go not in events.callbacks["post_execute"]:
             events.register("post_execute", let_go)
 
 
-def again():
-    """Takes what `hold` asked for, where it was let go. Raises BusyRun."""
+def hold():
+    """Before work starts and before a file is written: takes the lock that will_write named, until the process ends.
+
+    Raises BusyRun where another process has it.
+    """
     global _held
     if _wanted and not _held and Accelerator().is_main_process:
         stack = ExitStack()

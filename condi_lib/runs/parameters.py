@@ -2,15 +2,14 @@
 
 import ast
 import difflib
-import json
 import os
 from pathlib import Path
 
 from condi_lib.data import AUGMENTATIONS, DATASETS
+from condi_lib.declared import ROOT, declared_parameters
 from condi_lib.models import TEACHER_NAMES, WIDTHS
 from condi_lib.training import LOSSES
 
-ROOT = Path(__file__).resolve().parents[2]
 STARTED_IN = Path.cwd()  # before `start` makes ROOT the working folder
 CHOICES = {
     "dataset": DATASETS,
@@ -38,13 +37,6 @@ MAY_REPEAT = ("student_repeats",)
 
 class ParameterError(ValueError):
     """A notebook parameter that is unknown or has an impossible value."""
-
-
-def declared_parameters(notebook):
-    """{name: default} of the cell tagged "parameters" of notebooks/<notebook>.ipynb."""
-    cells = json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text())["cells"]
-    source = next("".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", []))
-    return {node.target.id: ast.literal_eval(node.value) for node in ast.parse(source).body}
 
 
 def check_parameters(notebook, scope):

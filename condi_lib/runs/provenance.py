@@ -23,7 +23,8 @@ from condi_lib.runs.parameters import ROOT
 SCHEMA = 2
 PACKAGES = ("torchvision", "av", "numpy", "pandas", "scikit-learn", "condi")
 # Parameters that change nothing in what is made
-HOW = ("workers", "shard", "shards", "part_videos", "checkpoint_min", "out", "figures_out")
+HOW = ("workers", "shard", "shards", "part_videos", "checkpoint_min")
+HOW += ("out", "figures_out", "data_name", "teacher_name")  # where it lies
 
 
 def made_with(parameters):

@@ -6,6 +6,7 @@ study; below it <loss>/seed<k>/ holds student.safetensors, scores.parquet, metri
 
 import json
 import os
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from condi_lib import evaluation, sampler
 from condi_lib.data import write_atomically
 from condi_lib.data.identity import VOLATILE, TableDigest, file_identity, table_digest, values_digest, weights_digest
 from condi_lib.runs.listing import ON_DISK
-from condi_lib.runs.locks import again, hold
+from condi_lib.runs.locks import hold, will_write
 from condi_lib.runs.parameters import ROOT, STARTED_IN, ParameterError, check_parameters
 from condi_lib.runs.parts import _in_step
 from condi_lib.runs.provenance import (
@@ -105,7 +106,7 @@ class Run:
             key for key in self.known if not key.startswith(ON_DISK)
         ]:  # what lies on disk takes long to look at
             del self.known[key]
-        again()
+        hold()
         if Accelerator().is_main_process:
             write_atomically(path, write)
         Accelerator().wait_for_everyone()
@@ -290,19 +291,27 @@ class Run:
         return path
 
 
+def folder_name(name):
+    """The folder of a data set's or a teacher's entry: its name, or that of the function in "networks.py:function"."""
+    return re.sub(r"[^\w.+-]+", "_", name.rsplit(":", 1)[-1]) if ":" in name else name
+
+
 def start(notebook, scope):
     """A notebook's first call, with its name and globals(): checks its parameters and returns its Run.
 
     Makes the repository's root the working folder, so that relative parameters mean the same under JupyterLab,
-    papermill and nbval, and holds the folder that it writes to, so that no second run of the notebook works there. A
-    folder outside the repository's own is printed in full. Raises ParameterError, BusyRun.
+    papermill and nbval. No second run of the notebook may write where this one does (BusyRun, once it starts to).
+    Where the user stands elsewhere, the folder is printed in full. Raises ParameterError.
     """
     os.chdir(ROOT)
     parameters = check_parameters(notebook, scope)
-    run = Run(notebook, parameters, Path(parameters["out"]) / parameters["dataset"] / parameters["teacher"])
+    names = (
+        parameters[f"{kind}_name"] or parameters[what] for kind, what in (("data", "dataset"), ("teacher", "teacher"))
+    )
+    run = Run(notebook, parameters, Path(parameters["out"]).joinpath(*map(folder_name, names)))
     if not STARTED_IN.is_relative_to(ROOT):
         print(f"writes below {ROOT / parameters['out']}")
     if notebook not in READ_ONLY and parameters.get("shards", 1) == 1:  # shards share the folder
         own = (parameters[name] for name in ("loss", "seed", "variant")) if "variant" in parameters else None
-        hold(run.student_folder(*own) if own else run.folder, notebook)
+        will_write(run.student_folder(*own) if own else run.folder, notebook)
     return run

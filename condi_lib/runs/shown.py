@@ -16,7 +16,7 @@ def make_figures(run, folder, *names):
     from condi_lib import figures  # here: it loads a plotting library, which the workflow does not need
 
     for name in names:
-        draw, sources = {**catalogue.FIGURES, **catalogue.ABLATIONS}[name]
+        draw, sources = {**catalogue.BACKGROUND, **catalogue.FIGURES, **catalogue.ABLATIONS}[name]
         steps = [source.split("/") for source in sources]
         own = run.fresh()  # each figure says what it alone was made from
         tables = [own.read_table(own.folder / f"{table}.parquet", step) for step, table in steps]

@@ -8,6 +8,7 @@ import pandas as pd
 from condi_lib import labelling, training
 from condi_lib.data import AUGMENTATIONS, ClipDataset, decoded_folder
 from condi_lib.models import load_weights, read_checkpoint
+from condi_lib.runs.locks import hold
 from condi_lib.runs.parts import label_in_parts
 from condi_lib.runs.provenance import read_provenance
 
@@ -24,6 +25,7 @@ def train(run, file, network, videos, clips, batch_loss, epochs, lr, columns=("l
     """
     p = run.parameters
     if not run.is_done(file):
+        hold()
         data = ClipDataset(
             videos,
             clips,
@@ -51,6 +53,8 @@ def label(run, network, videos):
     files = [run.folder / "clips.parquet"], [run.folder / "labelled_videos.parquet"]
     if run.is_done(*files[0], *files[1]):
         return files
+    if p["shards"] == 1:  # shards share the folder
+        hold()
     names = ("max_bad_share", "part_videos", "shard", "shards", "frames", "size", "workers")
     return label_in_parts(run, network, videos, decoded=_decoded(run, videos), **{name: p[name] for name in names})
 
@@ -68,6 +72,7 @@ def label_own_videos(run, network_of, fold_files, teacher_file):
     for name, pairs in parts.items():
         made[name] = run.folder / f"{name}.parquet"
         if not run.is_done(made[name]):
+            hold()
             tables = [
                 labelling.label_clips(
                     network_of(run.check(file, "02_teacher")), part, p["frames"], p["size"], p["max_bad_share"]
@@ -82,6 +87,7 @@ def score(run, file, student, loss, videos):
     """The student's score table of the videos (labelling.score_clips), made once, into `file`; returns it."""
     p = run.parameters
     if not run.is_done(file):
+        hold()
         options = {"workers": p["workers"], "decoded": _decoded(run, videos)}
         table = labelling.score_clips(student, loss, videos, p["frames"], p["size"], p["seed"], **options)
         run.write_table(file, table, [file.with_name("student.safetensors")])
