@@ -94,8 +94,8 @@ def styled(table, best=None, caption=""):
     if best is None:
         best = {c: "high" for c in table if str(c).startswith(_HIGHEST)}
         best |= {c: "low" for c in table if str(c).startswith(_LOWEST)}
-    text = table.map(_cell)
-    cheats = text.iloc[:, 0].str.contains("cheats") if len(text) else pd.Series(dtype=bool)
+    text = table.map(_cell).astype(str)
+    cheats = text.iloc[:, 0].str.contains("cheats").astype(bool)
     narrow = sum(_width(table)) > PAGE
     cells = text.map(html.escape)
     if narrow:
