@@ -158,3 +158,12 @@ def test_entropies_of_batches_of_zero_classes_and_of_uniform_ones():
     assert labelling.predictive_entropy(np.zeros((2, 3, 0))).shape == labelling.entropy(np.zeros((2, 3, 0))).shape
     np.testing.assert_allclose(labelling.entropy(np.full((2, 3, 4), 0.25)), np.log(4))
     np.testing.assert_allclose(labelling.predictive_entropy(np.full((2, 3, 4), 7.0)), np.log(4))
+
+
+def test_softmax_and_entropy_against_torch():
+    logits = np.random.default_rng(0).normal(0, 30, (7, 5))
+    p = torch.from_numpy(logits).softmax(1)
+    np.testing.assert_allclose(labelling.softmax(logits), p, rtol=1e-12)
+    expected = torch.distributions.Categorical(logits=torch.from_numpy(logits)).entropy()
+    np.testing.assert_allclose(labelling.predictive_entropy(logits), expected, rtol=1e-9, atol=1e-12)
+    assert labelling.predictive_entropy(np.zeros(5)) == pytest.approx(np.log(5))

@@ -46,14 +46,14 @@ def pad(values, mask):
 def clip_arrays(clips, scores=None):
     """ClipArrays of a clip table and, where given, a score table; rows in any order.
 
-    clips: with or without teacher_logits and shows (see evaluation.with_truth). scores: video, clip and any of score,
+    clips: with or without teacher_logits and shows (see evaluation.with_truth). scores: video, clip, score and any of
     confidence (all null where the loss has none), student_logits, mc_entropy. Raises ValueError, naming the table's
     file (its .attrs["file"], where it has one), video and clip: where the clips of a video are not 0, 1, 2, ... once
     each, or the two tables do not list the same ones; for a number that is missing or not finite, a confidence or a
     truth outside [0, 1], labels that differ within a video or lie outside the classes, and numbers of classes that
     differ.
     """
-    table = _Checked(clips, "clip table")
+    table = _Checked(clips, "clip table", ("label", "correct"))
     clips, mask = table.rows, table.mask
     n = mask.sum(1)
     starts = np.cumsum(n) - n  # each video's first row
@@ -77,8 +77,7 @@ def clip_arrays(clips, scores=None):
 
 
 def _read_scores(scores, clips, read):
-    scores = scores[scores.video.isin(clips.rows.video.unique())]
-    table = _Checked(scores, "score table", expected=clips)
+    table = _Checked(scores, "score table", ("score",), expected=clips)
     found = {}
     for name, inside in (("score", None), ("confidence", (0, 1)), ("mc_entropy", None)):
         if name in scores and not (name == "confidence" and scores[name].isna().all()):
@@ -94,15 +93,17 @@ def _read_scores(scores, clips, read):
 class _Checked:
     """A table's rows in clip order, their mask, and columns that hold what they should; else ValueError."""
 
-    def __init__(self, table, kind, expected=None):
+    def __init__(self, table, kind, columns, expected=None):
         self.file = table.attrs.get("file", kind)
-        if missing := {"video", "clip"} - set(table):
-            raise ValueError(f"{self.file}: found no column {', '.join(sorted(missing))} in the {kind}")
+        if missing := {"video", "clip", *columns} - set(table):
+            raise ValueError(f"{self.file}: found no column {', '.join(sorted(missing))}, which a {kind} has")
         if not len(table) and expected is None:
             raise ValueError(f"{self.file}: found no clip; expected at least one in the split that is asked for")
+        if expected is not None:
+            table = table[table.video.isin(expected.rows.video.unique())]  # the others are of other splits
         self.rows = table.sort_values(["video", "clip"])
         if expected is not None:
-            self._check_same(kind, expected)
+            self._check_same(expected)
         counts = np.diff(np.r_[np.flatnonzero(~self.rows.video.duplicated().to_numpy()), len(self.rows)])
         self.mask = np.arange(counts.max(initial=0)) < counts[:, None]
         number, place = self.rows["clip"].to_numpy(), np.nonzero(self.mask)[1]
@@ -111,7 +112,7 @@ class _Checked:
             listed = ", ".join(map(str, self.rows["clip"][self.rows.video == video].head(9)))
             raise ValueError(f"{self.file}: the clips of {video} are {listed}; expected 0, 1, 2, ..., each clip once")
 
-    def _check_same(self, kind, expected):
+    def _check_same(self, expected):
         if all(np.array_equal(self.rows[name], expected.rows[name]) for name in ("video", "clip")):
             return
         mine, theirs = (pd.MultiIndex.from_frame(t[["video", "clip"]]) for t in (self.rows, expected.rows))

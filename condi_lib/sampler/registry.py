@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from condi_lib.models import MC_PASSES
-from condi_lib.sampler.arrays import clip_arrays
+from condi_lib.sampler.arrays import ClipArrays, clip_arrays
 from condi_lib.sampler.choose import above_threshold, check_k, equidistant, everything, fit_share, top_k, weighted_top_k
 from condi_lib.sampler.scores import (
     largest_class_score,
@@ -37,7 +37,7 @@ class Sampler:
     passes: int = 1  # of the student over every clip
     sees_all: bool = False  # needs the teacher on every clip before it can choose
     cheats: bool = False  # knows what no sampler can know: a bound, no method
-    needs: tuple = ()  # of ClipArrays, beside the student's scores: val, train, shows
+    needs: tuple = ()  # of ClipArrays, beside score: val, train, shows, columns of the score table
     probability: Callable = None  # arrays -> its score as the probability that the teacher is right, where it means one
     classes: Callable = None  # arrays -> class probabilities of its own, float [V, C]; needs val, which weighs them
 
@@ -56,17 +56,28 @@ SAMPLERS = {
     "st_conf": Sampler("ST-Conf", "thesis", loss="st_conf", probability=own_confidence),
     "bce_c": Sampler("BCE-C", "thesis", loss="bce_c", probability=own_confidence),
     "condi_sr": Sampler("ConDi-SR", "thesis", loss="condi_sr", probability=own_confidence),
-    "st_ent_scaled": Sampler("ST-Ent, temperature-scaled", "published", scaled_entropy, loss="st_ent", needs=("val",)),
-    "mc_dropout": Sampler("MC dropout", "published", mc_dropout_entropy, loss="st_ent", passes=MC_PASSES),
+    "st_ent_scaled": Sampler(
+        "ST-Ent, temperature-scaled", "published", scaled_entropy, loss="st_ent", needs=("val", "student_logits")
+    ),
+    "mc_dropout": Sampler(
+        "MC dropout", "published", mc_dropout_entropy, loss="st_ent", passes=MC_PASSES, needs=("mc_entropy",)
+    ),
     "sc_saliency": Sampler(
-        "SCSampler, saliency", "published", largest_class_score, loss="st_ent", probability=largest_class_score
+        "SCSampler, saliency",
+        "published",
+        largest_class_score,
+        loss="st_ent",
+        needs=("student_logits",),
+        probability=largest_class_score,
     ),
     "sc_rank": Sampler("SCSampler, ranking", "published", loss="sc_rank"),
     "condi_sr_rank": Sampler("ConDi-SR + ranking", "beyond", loss="condi_sr_rank", probability=own_confidence),
     "condi_sr_adaptive": Sampler(
         "ConDi-SR, adaptive K", "beyond", keep=above_threshold, loss="condi_sr", needs=("val",)
     ),
-    "condi_sr_weighted": Sampler("ConDi-SR, weighted", "beyond", keep=weighted_top_k, loss="condi_sr"),
+    "condi_sr_weighted": Sampler(
+        "ConDi-SR, weighted", "beyond", keep=weighted_top_k, loss="condi_sr", needs=("confidence",)
+    ),
 }
 
 
@@ -96,13 +107,15 @@ def with_splits(arrays, val=None, train=None):
 
 def available(arrays):
     """Names of the samplers that have what they need in `arrays` (of read_arrays), in the registry's order."""
-    first = arrays[""][0]
-    there = {"val": len(first.val.labels) > 0, "train": first.train is not None, "shows": first.shows is not None}
     return [
-        name
-        for name, sampler in SAMPLERS.items()
-        if sampler.loss in arrays and all(there[need] for need in (*sampler.needs, *["val"] * bool(sampler.classes)))
+        name for name, sampler in SAMPLERS.items() if sampler.loss in arrays and _has(arrays[sampler.loss], sampler)
     ]
+
+
+def _has(of_seeds, sampler):
+    needs = (*sampler.needs, *["val"] * bool(sampler.classes))
+    values = (getattr(one, need) for one in of_seeds for need in needs)
+    return all(len(value.videos) if isinstance(value, ClipArrays) else value is not None for value in values)
 
 
 def detectors(arrays):
@@ -137,9 +150,13 @@ def score(name, arrays):
 
 
 def probability(name, arrays):
-    """Its scores as probabilities that the teacher is right, likewise; None for a sampler that does not mean any."""
+    """Its scores as probabilities that the teacher is right, likewise; None for a sampler that does not mean any.
+
+    None too where the score table has no confidence.
+    """
     function = SAMPLERS[name].probability
-    return None if function is None else _of_both(function, name, arrays)
+    known = function and all(function(one) is not None for one in arrays[SAMPLERS[name].loss])
+    return _of_both(function, name, arrays) if known else None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ def fit_temperature(logits, labels):
     """The T > 0 that minimises the mean negative log-likelihood of softmax(logits / T) (Guo et al. 2017).
 
     logits float [M, C], labels int [M]: of the validation split. T is sought between 0.01 and 100. nan where the clips
-    ask for none: there is no clip, or the smaller T the better, as where all are right.
+    ask for none: there is no clip, or no T is better than the smallest, as where all are right.
     """
     if not len(labels):
         return np.nan
@@ -23,7 +23,7 @@ def fit_temperature(logits, labels):
         return -log_softmax(logits / np.exp(log_t))[rows, labels].mean()
 
     log_t = minimize_scalar(nll, bounds=bounds, method="bounded").x
-    return float(np.exp(log_t)) if log_t > bounds[0] + 1e-3 else np.nan
+    return float(np.exp(log_t)) if nll(log_t) < nll(bounds[0]) else np.nan
 
 
 def own_score(arrays):
