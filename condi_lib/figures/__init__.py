@@ -4,6 +4,7 @@ A figure function gives None where its tables hold nothing to draw; then there i
 are left out.
 """
 
+from condi_lib.figures.captions import CAPTIONS
 from condi_lib.figures.cost import accuracy_vs_cost, seconds_per_video
 from condi_lib.figures.data import (
     THESIS_DATASETS,
@@ -42,6 +43,7 @@ from condi_lib.figures.tables import (
 from condi_lib.figures.videos import example_video, video_view
 
 __all__ = [
+    "CAPTIONS",
     "GREY",
     "THESIS_DATASETS",
     "THESIS_DENSE",
