@@ -7,14 +7,14 @@ from condi_lib.figures.detection import kind
 from condi_lib.figures.style import BLUE, ORANGE, WIDTH, _by_group, _look, label
 
 
-def _width(n):
-    """Inches for n clips beside each other."""
-    return min(max(WIDTH, 0.45 * n), 24)
+def _width(n, clip=0.45):
+    """Inches for n clips beside each other, `clip` each."""
+    return min(max(WIDTH, clip * n), 24)
 
 
-def _strip_height(n, image):
-    """Inches of a strip in which a frame is as wide as its clip."""
-    return float(np.clip((_width(n) - 2) / n * np.shape(image)[0] / np.shape(image)[1], 0.35, 1.5))
+def _strip_height(width, n, image):
+    """Inches of a strip in which a frame is as wide as its clip, in a figure of this width."""
+    return float(np.clip((width - 2) / n * np.shape(image)[0] / np.shape(image)[1], 0.35, 1.5))
 
 
 def _strip(axis, images, texts=()):
@@ -85,7 +85,7 @@ def example_video(table, k=5):
     names = [name for own in _by_group(named).values() for name in own]
     size = int((len(table.image.iloc[0]) / 3) ** 0.5)
     images = [np.asarray(image, np.uint8).reshape(size, size, 3) for image in table.image]
-    heights = [_strip_height(len(table), images[0]), 1.5, *[0.3 * len(names) + 0.3] * bool(names)]
+    heights = [_strip_height(_width(len(table)), len(table), images[0]), 1.5, *[0.3 * len(names) + 0.3] * bool(names)]
     shape = {"figsize": (_width(len(table)), 1.6 + sum(heights)), "height_ratios": heights}
     figure, axes = plt.subplots(len(heights), 1, **shape, sharex=True)
     _teacher_bars(axes[1], table)
@@ -112,18 +112,20 @@ def video_view(table, chosen=None):
     chosen: {name: bool [N]}.
     """
     pictured, known = "image" in table, "teacher_true" in table
-    strip = [_strip_height(len(table), table.image.iloc[0])] if pictured else []
+    width = _width(len(table), 0.62)
+    strip = [_strip_height(width, len(table), table.image.iloc[0])] if pictured else []
     heights = [*strip, *[2] * known, 1.2, *[0.3 * len(chosen or ())] * bool(chosen)]
-    shape = {"figsize": (_width(len(table)), 0.6 + 1.1 * sum(heights)), "height_ratios": heights}
+    shape = {"figsize": (width, 0.6 + 1.1 * sum(heights)), "height_ratios": heights}
     figure, axes = plt.subplots(len(heights), 1, **shape, sharex=True, squeeze=False)
     axes = list(axes[:, 0])
     if known:
         _teacher_bars(axes[pictured], table)
     line = axes[pictured + known]
     line.plot(table["clip"], table.confidence, "o-", c=BLUE)
-    line.set(ylabel="score", xlabel="clip", xticks=_clips(len(table)), xlim=(-0.5, len(table) - 0.5))
+    line.set(ylabel="score", xticks=_clips(len(table)), xlim=(-0.5, len(table) - 0.5))
     if chosen:
         _grid_of(axes[-1], np.stack(list(chosen.values())).astype(float), list(chosen), cmap="Blues")
+    axes[-1].set_xlabel("clip")
     if pictured:
         _strip(axes[0], list(table.image))
     return figure

@@ -49,6 +49,7 @@ def test_the_best_of_a_column_is_bold_and_what_cheats_never_is():
     )
     page = figures.styled(table).to_html()
     assert re.findall(r"<b>(.*?)</b>", page) == ["70.0 [60.0, 80.0]", "0.25"]
+    assert "AUROC within videos" in figures.styled(table.rename(columns={"other": "auroc_within"})).to_html()
     assert "a &lt;b&gt;" in page and "50 videos" in page and "nan" not in page
     assert 'class="row_heading' not in page  # no index
     assert figures.styled(table).to_html() == page  # the same every time
