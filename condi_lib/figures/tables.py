@@ -69,14 +69,23 @@ def split_wide(table, width=PAGE):
     rows in which it says something. width: pixels.
     """
     counts = _counts(table)
-    (first, *widths), (key, *columns) = _width(table.drop(columns=counts)), table.drop(columns=counts).columns
-    parts, room = [[]], width - first
-    for column, wide in zip(columns, widths, strict=True):
-        if wide > room and parts[-1]:
-            parts.append([])
-            room = width - first
-        parts[-1].append(column)
-        room -= wide
+    measured = table.drop(columns=counts)
+    (first, *widths), (key, *columns) = _width(measured), measured.columns
+
+    def packed(room):
+        parts, left = [[]], room - first
+        for column, wide in zip(columns, widths, strict=True):
+            if wide > left and parts[-1]:
+                parts.append([])
+                left = room - first
+            parts[-1].append(column)
+            left -= wide
+        return parts
+
+    parts = packed(width)
+    while len(packed(width - 10)) == len(parts) and width > 10:  # as evenly as they go
+        width -= 10
+        parts = packed(width)
     if len(parts) == 1:
         return [table]
     text = table.map(_cell)
@@ -105,8 +114,9 @@ def styled(table, best=None, caption=""):
     caption = ", ".join([*([caption] if caption else []), *(f"{table[c].iloc[0]} {c}" for c in counts)])
     table = table.drop(columns=counts)
     if best is None:
-        best = {c: "high" for c in table if str(c).startswith(_HIGHEST)}
-        best |= {c: "low" for c in table if str(c).startswith(_LOWEST)}
+        known = [c for c in table if not str(c).endswith("_at_half")]  # one is had for the other
+        best = {c: "high" for c in known if str(c).startswith(_HIGHEST)}
+        best |= {c: "low" for c in known if str(c).startswith(_LOWEST)}
     text = table.map(_cell).astype(str)
     cheats = text.iloc[:, 0].str.contains("cheats").astype(bool)
     narrow = sum(_width(table)) > PAGE
