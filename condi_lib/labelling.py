@@ -49,16 +49,19 @@ def _n_clips(found):
     return 0 if isinstance(clips, VideoError) else len(clips)
 
 
-def check_finite(what, outputs, video, path):
-    """Raises ValueError where one of a network's outputs, float [N, ...] each, is not finite; names clip and file."""
+def check_finite(what, outputs, video, path, clips=None):
+    """Raises ValueError where one of a network's outputs, float [N, ...] each, is not finite; names clip and file.
+
+    clips: numbers of the N clips; None for 0, 1, 2, ...
+    """
     for values in outputs:
         bad = ~np.isfinite(values.reshape(len(values), -1)).all(1)
         if bad.any():
             i = int(bad.argmax())
-            found = values[i][~np.isfinite(values[i])].flat[0] if values.ndim > 1 else values[i]
+            found, clip = values[i][~np.isfinite(values[i])].flat[0], i if clips is None else clips[i]
             raise ValueError(
-                f"{what}: the network's output for clip {i} of {video} ({path}) is {found}, expected finite numbers; "
-                "its weights are broken, or do not fit these pixels or this precision"
+                f"{what}: the network's output for clip {clip} of {video} ({path}) is {found}, expected finite numbers;"
+                " its weights are broken, or do not fit these pixels or this precision"
             )
 
 

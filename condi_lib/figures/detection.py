@@ -207,6 +207,7 @@ def confidence_by_kind(table):
     right.set_title(f"closer: {kind(other)} (filled), {kind(clean)} (open)" if other != clean else kind(clean))
     edge = max(0.1, 1.05 * max(abs(x - 0.5) for x in right.get_xlim()))
     right.set_xlim(0.5 - edge, 0.5 + edge)
+    right.xaxis.get_major_locator().set_params(nbins=4)
     for axis in (left, right):
         axis.axvline(0.5, c="black", lw=1, zorder=1)
         axis.grid(False, axis="y")

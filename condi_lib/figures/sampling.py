@@ -15,7 +15,6 @@ from condi_lib.figures.style import (
     _no_difference,
     _style,
 )
-from condi_lib.sampler import SAMPLERS
 
 
 def _dense(table, column="sampler"):
@@ -83,35 +82,37 @@ def accuracy_vs_k(table):
     names = [n for n in table.sampler.unique() if n != "dense"]
     lead = [n for n in HIGHLIGHTED if n in names]
     groups = _by_group([n for n in names if n not in lead])
-    if lead and SAMPLERS[lead[0]].group not in {SAMPLERS[n].group for n in names if n in SAMPLERS and n not in lead}:
-        groups = {**groups, **_by_group(lead)}
     without = groups.pop("without a student", None)
     if without is None and not groups:
-        groups = {"dense": []}
+        groups = _by_group(lead or ["dense"])
     return _panels_of_one_scale(table, without, groups, lead, dense)
 
 
 def _panels_of_one_scale(table, without, groups, lead, dense):
-    """A tall panel for what spreads widely, low ones for what lies together; as many inches a point in all."""
-    values = 100 * table.accuracy
+    """A panel for what needs no student on the left, a column of the others on the right, each as high as its lines
+    need; as many inches a point in all."""
+    values, gap = 100 * table.accuracy, 0.42  # inches between panels
 
     def span(some):
         own = values[table.sampler.isin([*some, *lead])]
         ends = [*own, *([dense] if np.isfinite(dense) else [])]
         return min(ends) - 1.2, max(ends) + 1.2
 
-    low, high = span([n for own in groups.values() for n in own]) if groups else span(without)
-    inches = max(1.5, 3.6 / max(1, len(groups)))  # of a low panel
-    column = len(groups) * (inches + 0.42) - 0.42 if groups else 4.0
-    all_low, all_high = span(without) if without is not None else (low, high)
-    scale = min(inches / (high - low), column / (all_high - all_low))  # inches a point
+    spans = [span(own) for own in groups.values()]
+    left_span = span(without) if without is not None else (0, 0)
+    scale = 5.2 / max(np.ptp(left_span), sum(np.ptp(one) for one in spans))  # inches a point
+    needed = [0.155 * (len({*own, *lead}) + 2) for own in groups.values()]  # for the names
+    heights = [max(scale * np.ptp(one), names) for one, names in zip(spans, needed, strict=True)]
+    column, left = sum(heights) + gap * (len(heights) - 1), scale * np.ptp(left_span)
+    heights = [height + max(0, left - column) / len(heights) for height in heights]  # as long as the left panel
+    column = max(column, left)
     figure = plt.figure(figsize=(WIDTH, column + 0.95), layout="none")
     top, ends = figure.get_figheight() - 0.4, []
 
-    def panel(left, wide, up, tall, title, own, limits):
-        shape = (left / WIDTH, up / figure.get_figheight(), wide / WIDTH, tall / figure.get_figheight())
+    def panel(left, wide, top, tall, title, own, limits):
+        shape = (left / WIDTH, (top - tall) / figure.get_figheight(), wide / WIDTH, tall / figure.get_figheight())
         axis = figure.add_axes(shape)
-        lines = _draw_lines(axis, table, [*own, *lead], "k", dense)
+        lines = _draw_lines(axis, table, dict.fromkeys([*own, *lead]), "k", dense)
         middle = sum(limits) / 2
         axis.set(title=title, ylim=(middle - tall / scale / 2, middle + tall / scale / 2))
         _ticks(axis, set(table.k))
@@ -119,15 +120,16 @@ def _panels_of_one_scale(table, without, groups, lead, dense):
         return axis
 
     if without is not None:
-        wide = 2.0 if groups else 5.8
-        axis = panel(0.62, wide, top - column, column, "without a student", without, (all_low, all_high))
+        wide, tall = 2.0 if groups else 5.8, scale * np.ptp(left_span)
+        axis = panel(0.62, wide, top, tall, "without a student", without, left_span)
         axis.set(xlabel="clips kept, K", ylabel="video accuracy (%)")
     for i, (title, own) in enumerate(groups.items()):
         left, wide = (4.8, 1.95) if without is not None else (0.62, 5.8)
-        axis = panel(left, wide, top - inches - i * (inches + 0.42), inches, title, own, (low, high))
+        axis = panel(left, wide, top, heights[i], title, own, spans[i])
         axis.tick_params(labelbottom=i == len(groups) - 1)
         if without is None:
             axis.set_ylabel("video accuracy (%)")
+        top -= heights[i] + gap
     axis.set_xlabel("clips kept, K")
     if np.isfinite(dense):
         note = "bands: 95 % interval of\nthe difference to dense"
