@@ -1,5 +1,6 @@
 """What a network wants to see, uint8 clips made into that, and whether it is what the network was trained on."""
 
+import math
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -124,3 +125,11 @@ def three_crops(clips):
     side, axis = min(height, width), 3 if height > width else 4
     room = max(height, width) - side
     return torch.stack([clips.narrow(axis, start, side) for start in (0, room // 2, room)], 1)
+
+
+def mean_over_crops(logits, crops=3):
+    """Logits of crops, float [B * crops, C], crops of a clip side by side -> logits of clips [B, C].
+
+    Their softmax is the mean of the crops' softmax, as published accuracies of dense inference average.
+    """
+    return logits.log_softmax(1).unflatten(0, (-1, crops)).logsumexp(1) - math.log(crops)
