@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from condi_lib import labelling
 from condi_lib.data import find_teacher_videos, planted, write_atomically
 from condi_lib.data.identity import weights_digest
-from condi_lib.models import AsTeacher, build_student, build_teacher
+from condi_lib.models import AsTeacher, build_student, build_teacher, metadata_of
 from condi_lib.runs.provenance import read_provenance
 from condi_lib.runs.run import SHIPPED
 
@@ -51,9 +51,8 @@ def main(profile):
                 "history": made["history"],
                 "training": {name: value for name, value in made.items() if name != "history"},
             }
-            write_atomically(
-                target, lambda part, s=state, r=record: save_file(s, part, {"provenance": json.dumps(r, indent=1)})
-            )
+            kept = {**metadata_of(network), "provenance": json.dumps(record, indent=1)}
+            write_atomically(target, lambda part, s=state, m=kept: save_file(s, part, m))
             print(f"{target.name}: {target.stat().st_size / 2**20:.2f} MB, clip accuracy {record['clip_accuracy']:.3f}")
 
 

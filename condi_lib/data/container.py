@@ -8,33 +8,14 @@ import numpy as np
 from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 
+from condi_lib.data.tree import printable
+
 MAX_PIXELS = 2**26  # of a frame as coded or scaled; more (a damaged or hostile header) is refused
 FAULTS = (OSError, IndexError, ValueError, av.error.FFmpegError)
-
-# What FFmpeg's demuxers of videos declare, and the names that their files usually have; no pictures, no sound. A GIF or
-# WebP is a video here: where it holds a single frame it is a clip of that frame.
-_ENDINGS = """
-264 265 266 3g2 3gp 3gpp amv apng apv asf av1 avc avi bik braw cavs cdxl dav dif dirac divx dnxhd drc dv dvr-ms evc f4v
-flc fli flv gdv gif gxf h261 h263 h264 h265 h266 h26l hevc hnm ism ismv ivf ivr k3g kux lvf lxf m1v m2p m2t m2ts m2v m4v
-mj2 mjpeg mjpg mk3d mkv mng mod moflex mov mp2v mp4 mp4v mpe mpeg mpg mpv mpv2 mts mv mvi mxf mxg nsv nut nuv obu ogg
-ogm ogv ogx pmp psp pva qt r3d rm rmvb roq rpl smk swf thp tod tp trp ts ty usm v210 vc1 viv vob vro vvc webm webp wm
-wmv wtv xesc xmv y4m yuv4mpeg
-"""
-VIDEO_ENDINGS = frozenset(f".{ending}" for ending in _ENDINGS.split())
 
 
 class VideoError(ValueError):
     """A video that cannot be read, or too many of them; the message names the file and the reason."""
-
-
-def is_video_name(name):
-    """Whether a file of this name is taken for a video: its ending, in any case, is one of VIDEO_ENDINGS."""
-    return os.path.splitext(os.fspath(name))[1].lower() in VIDEO_ENDINGS
-
-
-def printable(path):
-    """The path as text that every terminal and file takes: bytes that are not UTF-8 are escaped."""
-    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 @contextmanager

@@ -9,8 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from condi_lib.data.container import MAX_PIXELS
-
-PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png"})
+from condi_lib.data.tree import PICTURE_ENDINGS
 
 
 def list_pictures(folder):
@@ -19,7 +18,8 @@ def list_pictures(folder):
     Raises OSError where the folder cannot be listed, ValueError where it holds no pictures, several series of them, or
     one with gaps or doubles.
     """
-    names = (p for p in Path(folder).iterdir() if not p.name.startswith("."))
+    # optical flow may lie beside the frames
+    names = (p for p in Path(folder).iterdir() if not p.name.lower().startswith((".", "flow")))
     found = []
     for path in names:
         if path.suffix.lower() in PICTURE_ENDINGS:

@@ -11,7 +11,6 @@ import torch
 from av.video.reformatter import VideoReformatter
 
 from condi_lib.data.container import FAULTS, VideoError, frames_of, opened, pixel_shape, printable, scale
-from condi_lib.data.container import VIDEO_ENDINGS as VIDEO_ENDINGS  # handed on
 from condi_lib.data.index import frames_at, index
 from condi_lib.data.pictures import list_pictures, read_picture
 

@@ -1,25 +1,24 @@
 """The videos of a study: found on disk, opened once each, and looked at again where they changed."""
 
-import os
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet
 
-from condi_lib.data import check_bad_share, find_teacher_videos, find_videos, planted, probe_videos
+from condi_lib.data import check_bad_share, check_splits, find_teacher_videos, find_videos, planted, probe_videos
 from condi_lib.data.identity import file_identity
-from condi_lib.data.layouts import files_below
 from condi_lib.runs.locks import alone, hold
 
 ON_DISK = "videos on disk"  # what a table of videos was made from, in its provenance
 SEEN = ["path", "size", "mtime_ns", "digest"]  # its columns that say which files these are
 OPENED = ["n_frames", "fps", "ok", "error"]  # those that opening the file fills in
-FOUND = ["video", "path", "label", "class_name", "split"]
+ROW = ["video", "path", "start_frame", "end_frame"]
+FOUND = [*ROW, "source", "label", "class_name", "split", "fold"]
 
 
 def _found(parameters):
     """The study's videos as they lie on disk now, not opened. parameters: of notebook 01."""
-    names = ("dataset", "root", "fold", "annotations", "val_share", "split_seed")
+    names = ("dataset", "root", "fold", "annotations", "val_share", "split_seed", "fps")
     return find_videos(*(parameters[name] for name in names))
 
 
@@ -61,26 +60,31 @@ def list_videos(run):
     if p["dataset"] == "planted":
         write_planted(run)
     found = _found(p)
-    kept = run.read_own(path)
+    kept = run.read_own(path, fps=p["fps"])
     listed = _identified(found, kept)
-    opened = pd.DataFrame(columns=["path", "digest", *OPENED]) if kept is None else kept[["path", "digest", *OPENED]]
-    videos = listed.merge(opened.drop_duplicates("path"), "left", ["path", "digest"])
-    new = videos.n_frames.isna() | (videos.digest == "")
-    if new.any():
-        probed = probe_videos(listed[new.to_numpy()], 1.0)
-        videos = pd.concat([videos[~new], probed]).sort_index() if not new.all() else probed
-    videos = videos.astype({"n_frames": int, "fps": float, "ok": bool})
+    same = pd.Series(False, listed.index)
+    if kept is not None:
+        key = [*ROW, "digest"]
+        same = (listed.digest != "") & listed.set_index(key).index.isin(kept.set_index(key).index)
+        old = listed[same].drop(columns=OPENED, errors="ignore").merge(kept[["video", *OPENED]], "left", "video")
+    videos = listed if same.all() else probe_videos(listed[~same], 1.0)
+    if same.any():
+        old = old.set_axis(listed.index[same])
+        videos = old if same.all() else pd.concat([old, videos]).sort_index()
+    videos = videos.drop(columns="n_listed", errors="ignore")
     check_bad_share(videos.error[~videos.ok], len(videos), p["max_bad_share"])
     if not run.stands(path, videos):
         run.write_table(path, videos, [ON_DISK], classes=found.attrs["classes"])
     run.note(path)
+    check_splits(videos[videos.ok], why=found.attrs["notes"])
     videos.attrs = found.attrs
     return videos
 
 
 def list_teacher_videos(run, videos):
     """The videos that the teacher learns from, given the study's; writes teacher_videos.parquet, returns the table."""
-    found = _identified(find_teacher_videos(run.parameters["dataset"], run.parameters["root"], videos))
+    p = run.parameters
+    found = _identified(find_teacher_videos(p["dataset"], p["root"], videos, p["teacher_segments"]))
     path = run.folder / "teacher_videos.parquet"
     if not run.stands(path, found):
         run.write_table(path, found, [ON_DISK])
@@ -111,8 +115,7 @@ def changed(path, provenance):
             what = [n for n, t in (("new", known), ("gone", found)) if min(names) not in set(t.video)]
             return f"video {min(names)} is {what[0] if what else 'listed otherwise'}"
     elif parameters["dataset"] == "planted":
-        folder = Path(parameters["root"]) / "trimmed"
-        here = {os.path.join(folder, file) for file in files_below(folder)}
+        here = set(map(str, (Path(parameters["root"]) / "trimmed").rglob("*.mp4")))
         if extra := here ^ set(known.path):
             return f"the teacher's video {min(extra)} is new or gone"
     now = _identified(known, known)

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from condi_lib.data import AUGMENTATIONS, DATASETS
 from condi_lib.declared import ROOT, declared_parameters
-from condi_lib.models import TEACHER_NAMES, WIDTHS
+from condi_lib.models import PIXELS, WIDTHS, check_teacher_name
+from condi_lib.models.own import is_own
 from condi_lib.training import LOSSES
 
 STARTED_IN = Path.cwd()  # before `start` makes ROOT the working folder
 CHOICES = {
     "dataset": DATASETS,
     "augment": tuple(AUGMENTATIONS),
-    "teacher": TEACHER_NAMES,
+    "teacher_pixels": ("", *PIXELS),
     "loss": LOSSES,
     "student_width": tuple(WIDTHS),
     "labels": ("clips", "in_sample", "out_of_fold"),
@@ -27,6 +28,7 @@ AT_LEAST = {
     **dict.fromkeys(("workers", "folds", "split_seed", "conf_weight", "pos_weight", "shard", "checkpoint_min"), 0),
     "fold": 1,
     "size": 16,
+    "fps": 0,
 }
 ABOVE_0 = ("lr", "teacher_lr", "tau", "budget")
 SHARES = ("max_bad_share", "val_share")
@@ -48,7 +50,12 @@ def check_parameters(notebook, scope):
     injected = [source for source in scope.get("In", []) if source.startswith("# Parameters\n")]  # papermill's cell
     assigned = [node.targets[0].id for s in injected for node in ast.parse(s).body if isinstance(node, ast.Assign)]
     values = check_values(notebook, declared, {name: scope.get(name) for name in (*declared, *assigned)})
-    found = {name: _found(notebook, values, name) for name in PATHS if values.get(name) not in (None, "", "shipped")}
+    if is_own(values["teacher"]) and ".py:" in values["teacher"]:
+        file, function = values["teacher"].rsplit(":", 1)
+        found = {"teacher": f"{_found(notebook, {'teacher': file}, 'teacher')}:{function}"}
+    else:
+        found = {}
+    found |= {name: _found(notebook, values, name) for name in PATHS if values.get(name) not in (None, "", "shipped")}
     scope.update(found)  # the notebook's own variables mean the same
     return values | found
 
@@ -107,6 +114,11 @@ def _check_list(name, value, default):
 
 
 def _check_value(name, item):
+    if name == "teacher":
+        try:
+            check_teacher_name(item)
+        except ValueError as e:
+            raise ParameterError(e) from e
     kind = "loss" if name == "losses" else name
     if kind in CHOICES and item not in CHOICES[kind]:
         raise ParameterError(f"{name}: {item!r} is unknown; expected one of {', '.join(map(str, CHOICES[kind]))}")

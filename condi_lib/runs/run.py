@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from condi_lib import evaluation, sampler
 from condi_lib.data import write_atomically
 from condi_lib.data.identity import VOLATILE, TableDigest, file_identity, table_digest, values_digest, weights_digest
+from condi_lib.models import metadata_of, network_source
 from condi_lib.runs.listing import ON_DISK
 from condi_lib.runs.locks import hold, will_write
 from condi_lib.runs.parameters import ROOT, STARTED_IN, ParameterError, check_parameters
@@ -141,7 +142,8 @@ class Run:
         """Writes the weights, and removes the checkpoint of their training."""
         state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
         record = self.provenance(path, weights_digest(state), made_from, **facts)
-        self._write(path, lambda part: save_file(state, part, {"provenance": json.dumps(record)}))
+        kept = {**metadata_of(network), "provenance": json.dumps(record)}
+        self._write(path, lambda part: save_file(state, part, kept))
         if Accelerator().is_main_process:
             self.checkpoint(path).unlink(missing_ok=True)
 
@@ -182,10 +184,11 @@ class Run:
         new = table_digest(table.drop(columns=VOLATILE))
         return own == (SCHEMA, self.notebook, self.made_with(), new) and old == table[VOLATILE].tolist()
 
-    def read_own(self, path):
-        """A table that this notebook wrote before, with any parameters; None where there is none of this schema."""
+    def read_own(self, path, **parameters):
+        """A table that this notebook wrote before with these parameters; None where there is none of this schema."""
         try:
-            if read_provenance(path)["schema"] == SCHEMA:
+            found = read_provenance(path)
+            if found["schema"] == SCHEMA and parameters.items() <= found["parameters"].items():
                 return pd.read_parquet(path)
         except (MissingStep, KeyError, OSError, pa.ArrowException):
             pass
@@ -309,6 +312,8 @@ def start(notebook, scope):
         parameters[f"{kind}_name"] or parameters[what] for kind, what in (("data", "dataset"), ("teacher", "teacher"))
     )
     run = Run(notebook, parameters, Path(parameters["out"]).joinpath(*map(folder_name, names)))
+    if source := network_source(parameters["teacher"]):
+        run.uses(source)
     if not STARTED_IN.is_relative_to(ROOT):
         print(f"writes below {ROOT / parameters['out']}")
     if notebook not in READ_ONLY and parameters.get("shards", 1) == 1:  # shards share the folder

@@ -49,7 +49,7 @@ def label(run, network, videos):
 
     Returns their files: of this shard's parts, where the run has several.
     """
-    p = run.parameters
+    p, videos = run.parameters, videos[videos.split != "teacher"]
     files = [run.folder / "clips.parquet"], [run.folder / "labelled_videos.parquet"]
     if run.is_done(*files[0], *files[1]):
         return files

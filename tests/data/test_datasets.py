@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from condi_lib.data import find_teacher_videos, find_videos, probe_videos, read_clips
-from condi_lib.data.datasets import carve
-from condi_lib.data.layouts import files_below
 from condi_lib.data.planted import write_video
+from condi_lib.data.splits import carve
+from condi_lib.data.tree import walk
 
 
 @pytest.fixture(scope="module")
@@ -237,10 +237,10 @@ def test_a_folder_without_videos_is_an_error(tree):
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=60), st.integers(0, 5))
 def test_carving_keeps_sources_whole_and_every_class_in_train(items, seed):
-    videos = pd.DataFrame({"label": [c for c, _ in items], "split": "train"})
-    sources = pd.Series([f"{c}-{g}" for c, g in items])
-    carved = carve(videos, sources, "train", "val", 0.3, seed)
-    assert (carved.groupby(sources).split.nunique() == 1).all()
+    sources = [f"{c}-{g}" for c, g in items]
+    videos = pd.DataFrame({"label": [c for c, _ in items], "split": "train", "source": sources})
+    carved = carve(videos, "train", "val", 0.3, seed)
+    assert (carved.groupby("source").split.nunique() == 1).all()
     assert set(carved.label[carved.split == "train"]) == set(videos.label)
 
 
@@ -248,7 +248,7 @@ def test_a_loop_of_links_is_walked_once_and_a_link_to_itself_is_a_bad_video(tree
     root = tree({"a/1.mp4": None, "b/2.mp4": None})
     (root / "a/loop").symlink_to(root)
     (root / "b/self.mp4").symlink_to(root / "b/self.mp4")
-    assert len(files_below(root)) == 3  # a/loop leads back to root, which has been walked
+    assert len(walk(root).files) == 3  # a/loop leads back to root, which has been walked
     found = probe_videos(find_videos("folder", root))
     assert found.ok.sum() == 2 and found[~found.ok].error.str.contains("self.mp4").all()
 

@@ -155,12 +155,13 @@ def test_k_of_zero_is_an_error_and_k_above_n_takes_all():
 
 def test_a_folder_without_videos_is_no_class(tmp_path):
     frames, *_ = planted.draw_video(planted.World(), "test", 0)
-    for name in ("a", "c"):
-        (tmp_path / "train" / name).mkdir(parents=True)
-        planted.write_video(tmp_path / "train" / name / "v.mp4", frames[:8])
+    for name in ("train/a", "train/c", "test/a", "test/c"):
+        (tmp_path / name).mkdir(parents=True)
+        planted.write_video(tmp_path / name / "v.mp4", frames[:8])
     (tmp_path / "train" / "b").mkdir()
     found = find_videos("folder", tmp_path)
     assert found.set_index("class_name").label.to_dict() == {"a": 0, "c": 1}
+    assert "folders without a video are no classes: train/b" in found.attrs["notes"]
 
 
 def test_weights_of_other_classes_are_an_error_where_nothing_is_trained(tmp_path):
