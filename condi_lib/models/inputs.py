@@ -99,11 +99,14 @@ def to_input(clips, network):
 
 
 def check_input(network, frames, size):
-    """Raises ValueError where the network cannot take clips of frames x size x size pixels; it runs one to see."""
+    """Raises ValueError where the network cannot take clips of frames x size x size pixels; it runs one to see.
+
+    So it does where a classifier gives probabilities in place of logits.
+    """
     training = network.training
     try:
         with torch.inference_mode():
-            network.eval()(to_input(torch.zeros(1, 3, frames, size, size, dtype=torch.uint8), network))
+            out = network.eval()(to_input(torch.zeros(1, 3, frames, size, size, dtype=torch.uint8), network))
     except Exception as e:  # anything that a module of the user's own may raise
         wants = input_of(network)
         reason = (str(e) or type(e).__name__).splitlines()[0]
@@ -113,6 +116,8 @@ def check_input(network, frames, size):
         ) from e
     finally:
         network.train(training)
+    if isinstance(out, torch.Tensor) and out.shape[-1] > 1 and out.min() >= 0 and (out.sum(-1) - 1).abs().max() < 1e-4:
+        raise ValueError("teacher: the network gives probabilities, expected logits; leave out its softmax")
 
 
 def three_crops(clips):

@@ -45,7 +45,8 @@ def network_source(name):
     except (ImportError, ValueError) as e:
         raise ValueError(f"teacher: {name!r}: {module} is not installed ({e})") from e
     if spec is None:
-        raise ValueError(f"teacher: {name!r}: {module} is not installed")
+        hint = f"; a file goes by its ending, {module}.py" if Path(f"{module}.py").is_file() else ""
+        raise ValueError(f"teacher: {name!r}: {module} is not installed{hint}")
     return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
 
 
@@ -59,10 +60,12 @@ def check_own(name):
     except (SyntaxError, ValueError) as e:
         line = f", line {e.lineno}" if getattr(e, "lineno", None) else ""
         raise ValueError(f"teacher: {name!r}: {source}{line} is no Python: {e}") from e
-    defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    functions = ast.FunctionDef | ast.ClassDef
+    defined = [node.name for node in tree.body if isinstance(node, functions)]
+    names = {node.name for node in ast.walk(tree) if isinstance(node, functions)}
+    names |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     names |= {a.asname or a.name for node in ast.walk(tree) for a in getattr(node, "names", ()) if hasattr(a, "asname")}
-    if function not in defined and function not in names and "*" not in names and "__getattr__" not in defined:
+    if not names & {function, "*", "__getattr__"}:
         raise ValueError(f"teacher: {source} has no function {function!r}; it has {', '.join(defined) or 'none'}")
 
 

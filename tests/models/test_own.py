@@ -90,6 +90,16 @@ def frames_first(num_classes):
     return Network()
 
 
+def probabilities(num_classes):
+    return nn.Sequential(Frames(num_classes), nn.Softmax(1))
+
+
+if torch.__version__:
+
+    def in_a_branch(num_classes):
+        return Frames(num_classes)
+
+
 def fails(num_classes):
     raise KeyError("my own fault")
 
@@ -118,7 +128,7 @@ def own(tmp_path):
     return f"{folder}/my_networks.py"
 
 
-@pytest.mark.parametrize("function", ["build", "as_tuple", "as_object", "as_dict"])
+@pytest.mark.parametrize("function", ["build", "as_tuple", "as_object", "as_dict", "in_a_branch"])
 def test_a_file_is_a_teacher_whatever_form_its_outputs_have(own, function, tmp_path):
     name = f"{own}:{function}"
     check_teacher_name(name)
@@ -189,8 +199,11 @@ def test_an_installed_module_is_a_teacher_too(tmp_path, monkeypatch):
     name = "torchvision.models.video:r3d_18"  # a name that its package only hands on
     check_teacher_name(name)
     assert network_source(name).is_relative_to(Path(torchvision.__file__).parent)
+    monkeypatch.chdir(package.parent)
+    Path("here.py").write_text("def build(n): pass\n")
     for name, message in [
         ("my_package.nothing:build", "my_package.nothing is not installed"),
+        ("here:build", "here is not installed; a file goes by its ending, here.py"),
         ("no_such_package.networks:build", "no_such_package.networks is not installed"),
         ("my_package.networks:build", r"networks.py has no function 'build'; it has Build"),
     ]:
@@ -244,6 +257,13 @@ def test_a_network_with_another_mapping_is_found_by_its_first_clip(own, function
     network = build_teacher(f"{own}:{function}", 5)
     with pytest.raises(ValueError, match=f"frames, size: the network cannot take clips of 8 x 32 x 32; .*{message}"):
         check_input(network, 8, 32)
+
+
+def test_probabilities_are_not_logits(own):
+    with pytest.raises(
+        ValueError, match="teacher: the network gives probabilities, expected logits; leave out its soft"
+    ):
+        check_input(build_teacher(f"{own}:probabilities", 5), 8, 32)
 
 
 def test_a_changed_file_is_read_anew(own):
