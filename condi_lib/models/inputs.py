@@ -105,7 +105,7 @@ def check_input(network, frames, size):
     """
     training = network.training
     try:
-        with torch.inference_mode():
+        with torch.no_grad():  # a lazy module makes its parameters now, and inference mode's could not be trained
             out = network.eval()(to_input(torch.zeros(1, 3, frames, size, size, dtype=torch.uint8), network))
     except Exception as e:  # anything that a module of the user's own may raise
         wants = input_of(network)

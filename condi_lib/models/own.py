@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
-from condi_lib.models.inputs import DEFAULT, as_input
+from condi_lib.models.inputs import DEFAULT, as_input, check_input
 
 
 def is_own(name):
@@ -99,19 +100,22 @@ def build_own(name, num_classes):
             else:
                 loaded = importlib.import_module(module)
             network = getattr(loaded, function)(num_classes)
-    except Exception as e:  # whatever the user's code raises
+    except (Exception, SystemExit) as e:  # whatever the user's code raises; a script may want arguments
         raise ValueError(f"teacher: {name}({num_classes}) fails: {type(e).__name__}: {e}") from e
+    network = getattr(network, "_orig_mod", network)  # of torch.compile, which for_inference decides
+    if isinstance(network, torch.jit.ScriptModule):
+        raise ValueError(f"teacher: {name}({num_classes}) gives a TorchScript program, expected a module that calls it")
     if not isinstance(network, nn.Module):
         raise ValueError(f"teacher: {name}({num_classes}) gives {type(network).__name__}, expected an nn.Module")
     try:
-        wants = as_input(getattr(network, "input", DEFAULT))
-    except ValueError as e:
+        network.input = as_input(getattr(network, "input", DEFAULT))
+    except (ValueError, AttributeError) as e:  # a property cannot be set
         raise ValueError(f"teacher: {name}: {e}") from e
-    if getattr(network, "input", None) is not wants:  # which may be a property
-        network.input = wants
     network.register_forward_pre_hook(_contiguous)
     network.register_forward_hook(_Logits(name, num_classes))
-    return network
+    if any(is_lazy(p) for p in network.parameters()):
+        check_input(network, network.input.frames, network.input.size)  # makes them
+    return network.float()
 
 
 def _contiguous(network, args):
