@@ -49,11 +49,12 @@ class Weights(dict):
     """{key: tensor} of a file, and what the file says beside them.
 
     pixels: what the network was trained on: an Input, a name of PIXELS, or None. notes: [str], what was passed over.
+    ours: whether a run of this suite wrote them.
     """
 
-    def __init__(self, weights=(), pixels=None, notes=()):
+    def __init__(self, weights=(), pixels=None, notes=(), ours=False):
         super().__init__(weights)
-        self.pixels, self.notes = pixels, list(notes)
+        self.pixels, self.notes, self.ours = pixels, list(notes), ours
 
 
 def metadata_of(network):
@@ -88,6 +89,8 @@ def read_checkpoint(path):
         raise ValueError(f"checkpoint: {path} {_in_the_way(str(e), head)}") from None
     except _NoWeights as e:
         raise ValueError(f"checkpoint: {path} {e}") from None
+    except PermissionError as e:
+        raise ValueError(f"checkpoint: {path} cannot be read: {e.strerror}") from None
     except Exception as e:  # torch raises of many kinds on damaged files
         raise ValueError(f"checkpoint: {path} cannot be read, is cut short or damaged: {_plain(e)}") from e
     return _published(path, found)
@@ -112,12 +115,12 @@ def _read_safetensors(path):
     try:
         with safe_open(path, "pt") as file:
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
-            pixels = (file.metadata() or {}).get("input")
+            metadata = file.metadata() or {}
     except SafetensorError as e:
         raise _NoWeights(f"is a safetensors file that is cut short or damaged: {_plain(e)}") from e
-    if pixels:
-        pixels = Input(**{k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(pixels).items()})
-    return Weights(weights, pixels)
+    pixels = json.loads(metadata.get("input", "{}"))
+    pixels = Input(**{k: tuple(v) if isinstance(v, list) else v for k, v in pixels.items()}) if pixels else None
+    return Weights(weights, pixels, ours="provenance" in metadata)
 
 
 def _refuse_other_files(path, head):
@@ -135,10 +138,14 @@ def _refuse_other_files(path, head):
             raise _NoWeights("is cut short or damaged; download or copy it again")
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
+            # torch does not look at the check sums (0 where it was told to write none)
+            bad = [part for part in archive.infolist() if part.CRC and _is_damaged(archive, part)]
         if any(name.rpartition("/")[2] == "constants.pkl" for name in names):
             raise _NoWeights(f"is a program (TorchScript), which would have to be run. {RESAVE}")
         if not any(name.rpartition("/")[2] == "data.pkl" for name in names):
             raise _NoWeights(f"is a zip archive of other files ({', '.join(names[:3])}); unpack it")
+        if bad:
+            raise _NoWeights(f"is damaged: check sums of {len(bad)} of {len(names)} parts do not fit; copy it again")
     elif tarfile.is_tarfile(path):
         with tarfile.open(path) as archive:
             names = archive.getnames()
@@ -151,6 +158,17 @@ def _refuse_other_files(path, head):
         raise _NoWeights(f"is a text file, not weights: it begins {text.partition(chr(10))[0][:60]!r}")
     elif not head.startswith(b"\x80"):
         raise _NoWeights("is neither safetensors nor a PyTorch file, or is damaged")
+
+
+def _is_damaged(archive, part):
+    """Whether a part of a zip archive differs from its check sum."""
+    try:
+        with archive.open(part) as content:
+            while content.read(1 << 20):
+                pass
+    except zipfile.BadZipFile:
+        return True
+    return False
 
 
 def _in_the_way(message, head):
@@ -184,7 +202,7 @@ def _published(path, found):
     if place not in ((), ("state_dict",)) or others:
         notes.append(f'the weights under "{".".join(place)}"' if place else "the weights at its top")
     if others:
-        notes[-1] += f" (not those under {', '.join('.'.join(p) or 'its top' for p, _ in others)})"
+        notes[-1] += f" (not those under {', '.join('.'.join(p) or 'its top' for p, _ in others[:3])})"
     return Weights(weights, _hara_pixels(found, weights), notes)
 
 
@@ -198,13 +216,14 @@ def _sets(found, place=()):
     Keys of a set have dots, unless nothing else is there. What optimisers, schedulers and the like keep is passed over.
     """
     if not isinstance(found, dict):
-        found = dict(enumerate(found)) if isinstance(found, list | tuple) else {}
-    own = {k: x for k, x in found.items() if isinstance(k, str) and isinstance(x, torch.Tensor)}
+        found = {str(i): x for i, x in enumerate(found)} if isinstance(found, list | tuple) else {}
+    named = {k: x for k, x in found.items() if isinstance(k, str)}  # an optimiser's are numbered
+    own = {k: x for k, x in named.items() if isinstance(x, torch.Tensor)}
     nested = []
     if len(place) < DEPTH:
-        for key, x in found.items():
-            if isinstance(x, dict | list | tuple) and not re.search(r"optim|sched|scaler|amp|loss|meter", str(key)):
-                nested += _sets(x, (*place, str(key)))
+        for key, x in named.items():
+            if isinstance(x, dict | list | tuple) and not re.search(r"optim|sched|scaler|amp|loss|meter", key):
+                nested += _sets(x, (*place, key))
     if any("." in k for k in own) or (own and not nested):
         return [(place, own), *nested]
     return nested

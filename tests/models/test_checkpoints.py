@@ -161,6 +161,13 @@ FORMS = {
         'under "model" (not those under model_ema)',
     ),
     "a list": (lambda s: [s, 17], 'under "0"'),
+    "an optimiser under another name": (
+        lambda s: {
+            "net": s,
+            "opt": {"state": {0: {"exp_avg": torch.ones(3)}}, "param_groups": [{"lr": 1, "params": [0]}]},
+        },
+        'under "net";',
+    ),
     "beside numbers": (lambda s: {**s, "epoch": 3}, None),
     "DataParallel": (lambda s: {"module." + k: x for k, x in s.items()}, "stripped module. from"),
     "DataParallel twice": (lambda s: {"module.module." + k: x for k, x in s.items()}, "stripped module.module."),
@@ -177,12 +184,17 @@ FORMS = {
     ),
     "profiled": (
         lambda s: {**s, "total_ops": torch.zeros(1), "layer1.0.conv1.total_params": torch.zeros(1)},
-        "dropped 1 total_ops, 1 total_params of a profiler",
+        "dropped 1 total_ops, 1 total_params;",
     ),
     "profiled, DataParallel": (
         lambda s: {"module." + k: x for k, x in {**s, "fc.total_ops": torch.zeros(1)}.items()},
         "dropped 1 total_ops",
     ),
+    "averaged": (
+        lambda s: {"n_averaged": torch.tensor(3), **{"module." + k: x for k, x in s.items()}},
+        "keys; dropped 1 n_averaged",
+    ),
+    "counters of another shape": (lambda s: {k: x.view(1) if "num_batches" in k else x for k, x in s.items()}, None),
     "before 0.4.1": (
         lambda s: OrderedDict((k, x) for k, x in s.items() if "num_batches" not in k),
         "batch norms without num_batches_tracked, as before PyTorch 0.4.1",
@@ -202,8 +214,9 @@ def test_forms_of_other_peoples_files(form, legacy, tmp_path, capsys):
     network = small(checkpoint=tmp_path / "x.pth", new_head=False)
     assert same_weights(network, state)
     printed = capsys.readouterr().out
-    assert printed.strip() == network.note and printed.count("\n") == (note is not None)
-    assert note is None or (note in printed and "x.pth" in printed)
+    usual = f"checkpoint: {tmp_path / 'x.pth'}: pixels as hara2018, as usual, since the file does not tell"
+    assert printed.strip() == network.note and printed.count("\n") == 1 and usual[-30:] in printed
+    assert note in printed if note else printed.startswith(usual)
 
 
 @pytest.mark.filterwarnings("ignore:TypedStorage")
@@ -262,6 +275,34 @@ def test_weights_that_are_no_numbers_are_an_error(key, value, tmp_path):
     save_file({k: x.contiguous() for k, x in student.items()}, tmp_path / "x.safetensors")
     with pytest.raises(ValueError, match="x.safetensors: confidence.bias has 1 of 1 values that are NaN or infinite"):
         build_student(0.25, 3, tmp_path / "x.safetensors")
+
+
+def test_weights_of_another_kind_are_an_error(tmp_path):
+    state = small().state_dict()
+    for other, message in [
+        (state["fc.weight"].to_sparse(), "fc.weight is sparse"),
+        ((100 * state["fc.weight"]).char(), "fc.weight is int8, expected floating-point numbers"),
+        (state["fc.weight"].to(torch.complex64), "fc.weight is complex64, expected floating-point numbers"),
+    ]:
+        torch.save({**state, "fc.weight": other}, tmp_path / "x.pth")
+        with pytest.raises(ValueError, match=f"x.pth: {message}"):
+            small(checkpoint=tmp_path / "x.pth")
+
+
+def test_a_damaged_file_is_told_by_its_check_sums(tmp_path):
+    path, state = tmp_path / "x.pth", small().state_dict()
+    torch.save(state, path)
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2 : len(whole) // 2 + 100] = bytes(100)
+    path.write_bytes(whole)
+    torch.load(path, weights_only=True)  # sees nothing
+    assert "x.pth is damaged: check sums of 1 of" in one_line(path)
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(state, path)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert same_weights(small(checkpoint=path, new_head=False), state)
 
 
 def test_doubles_that_floats_cannot_hold_are_an_error(tmp_path):
@@ -376,7 +417,7 @@ def test_pixels_go_with_the_file(tmp_path, capsys):
     for name, pixels, expected, said in [
         ("2018", "", less_mean, "pixels as hara2018"),
         ("2020", "", scaled, "pixels as hara2020"),
-        ("other", "", less_mean, ""),  # nothing tells: the network's usual, and check_pixels looks at it
+        ("other", "", less_mean, "pixels as hara2018, as usual"),  # and check_pixels looks at it
         ("other", "hara2020", scaled, ""),
         ("2020", "hara2018", less_mean, ""),
         ("2018", "hara2020", scaled, ""),
@@ -388,6 +429,7 @@ def test_pixels_go_with_the_file(tmp_path, capsys):
         # what a run writes carries it on
         own = {k: x.contiguous() for k, x in network.state_dict().items()}
         save_file(own, tmp_path / "own.safetensors", metadata_of(network))
+        capsys.readouterr()
         again = small(checkpoint=tmp_path / "own.safetensors", new_head=False)
         assert again.input == network.input and again.note == ""
     with pytest.raises(ValueError, match="pixels: 'hara2019' is unknown; expected one of hara2018, hara2020"):
