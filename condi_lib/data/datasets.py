@@ -127,7 +127,8 @@ def _read_layout(dataset, root, fold=1, annotations="", fps=0.0):
         "fps": fps or PICTURES_FPS.get(dataset, 25.0),
     }
     videos = videos.assign(**{name: value for name, value in defaults.items() if name not in videos})
-    videos["label"] = pd.Categorical(videos.class_name, classes).codes.astype(int)
+    number = {name: i for i, name in enumerate(classes)}
+    videos["label"] = videos.class_name.map(number).fillna(-1).astype(int)
     videos = videos[[*_COLUMNS, *(name for name in videos if name not in _COLUMNS)]]
     missing, passed_over = sorted(listed.video[~there]), attrs.get("passed_over", [])
     notes = list(attrs.get("notes", []))
