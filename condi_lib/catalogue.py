@@ -33,6 +33,17 @@ FIGURES = {
     "seconds": ("seconds_per_video", ("08_flops_and_time/seconds",)),
     "summary": ("summary", ("06_sampling/accuracy_vs_k", "07_fpr_fnr/detection")),
 }
+# What notebook 00 shows: drawings of what the method stands on
+BACKGROUND = {
+    "taxonomy": ("taxonomy", ()),
+    "recurrent_cells": ("recurrent_cells", ()),
+    "cnn_lstm": ("cnn_lstm", ()),
+    "two_streams": ("two_streams", ()),
+    "conv_2d_3d": ("conv_2d_3d", ()),
+    "motion_seen": ("motion_seen", ()),
+    "conv_2plus1d": ("conv_2plus1d", ()),
+    "study_map": ("study_map", ()),
+}
 # What notebook 12 makes
 ABLATIONS = {
     "ablations": ("ablations", ("12_ablations/ablations",)),
@@ -40,7 +51,7 @@ ABLATIONS = {
 }
 PLANTED_ONLY = {"confidence_by_kind"}  # need the truth, which only the embedded benchmark has
 TABLES = {"ablations_at_inference", "table_1_1", "comparisons", "detection", "summary"}  # without a picture
-PICTURES = {"framework", "inference"}  # without a table
+PICTURES = {"framework", "inference", *BACKGROUND}  # without a table
 
 
 def files(name):

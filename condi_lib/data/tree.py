@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 _VIDEOS = """
-mp4 m4v mov qt mp4v f4v 3gp 3g2 3gpp 3gp2 mj2 ismv avi divx xvid amv mkv mk3d webm flv wmv asf wtv dvr-ms mpg
-mpeg mpe mpv mp2v m1v m2v m2p vob vro evo mod tod ts mts m2ts m2t trp tp ogv ogm dv dif mxf gxf nut ivf rm
-rmvb gif apng webp y4m h261 h263 h264 264 avc h265 265 hevc h266 266 vvc obu mjpeg mjpg vc1 drc cavs dav nsv
-viv roq bik smk fli flc
+264 265 266 3g2 3gp 3gp2 3gpp amv apng apv asf av1 avc avi bik braw cavs cdxl dav dif dirac divx dnxhd drc dv
+dvr-ms evc evo f4v flc fli flv gdv gif gxf h261 h263 h264 h265 h266 h26l hevc hnm ismv ivf ivr k3g kux lvf lxf
+m1v m2p m2t m2ts m2v m4v mj2 mjpeg mjpg mk3d mkv mod moflex mov mp2v mp4 mp4v mpe mpeg mpg mpv mpv2 mts mv mvi
+mxf mxg nsv nut nuv obu ogm ogv ogx pmp psp pva qt r3d rm rmvb roq rpl smk swf thp tod tp trp ts ty usm v210 vc1
+viv vob vro vvc webm webp wm wmv wtv xesc xmv xvid y4m
 """
 # What FFmpeg reads as video, by the endings that people meet; not those of sound, subtitles and single pictures
 VIDEO_ENDINGS = frozenset(f".{ending}" for ending in _VIDEOS.split())

@@ -100,7 +100,7 @@ def explorer(root="runs", figures_out="figures/explore", start=None):
             return
         study = state["study"]
         at = study.at(split.value, k.value, min(k_student.value, k.value))
-        test = study.arrays(split.value)[""][0][0]
+        test = study.arrays(split.value)[""][0]
         v = study.place(split.value, video.value)
         state["chosen"] = chosen_table(study, split.value, video.value, k.value, at)
         guess = int(at["probs"][v].argmax())

@@ -42,8 +42,9 @@ def cost_table(found, dense):
 
 def view_of(found):
     """(table, chosen) for figures.video_view, of what a Predictor found in a video of unknown class."""
-    table = pd.DataFrame({"clip": np.arange(len(found["score"])), "confidence": found["score"]})
-    chosen = {"to the student": found["by_student"], "to the teacher": found["by_teacher"]}
+    shown = found["score"] if found["confidence"] is None else found["confidence"]
+    table = pd.DataFrame({"clip": np.arange(len(shown)), "confidence": shown})
+    chosen = {f"to the {network}": np.array(found[f"by_{network}"]) for network in ("student", "teacher")}
     return table.assign(image=list(middle_frames(found["clips"]))), chosen
 
 

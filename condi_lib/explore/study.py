@@ -43,7 +43,7 @@ class Study:
 
     def place(self, split, video):
         """The video's row in the split's arrays."""
-        return int(np.flatnonzero(self.arrays(split)[""][0][0].videos == video)[0])
+        return int(np.flatnonzero(self.arrays(split)[""][0].videos == video)[0])
 
     def at(self, split, k, k_student=0):
         """What K and K_s give on the split.
@@ -51,7 +51,7 @@ class Study:
         A dict: right (bool [V]), accuracy, dense, probs (of each video's prediction, [V, C]), by_student and by_teacher
         (bool [V, N]), multiply_adds and seconds per video, and these two as shares of dense.
         """
-        test, _ = self.arrays(split)["condi_sr"][0]
+        test = self.arrays(split)["condi_sr"][0]
         probs, entropy = softmax(test.student_logits), predictive_entropy(test.student_logits)
         total, by_student, by_teacher = evaluation.divided_probs(test, probs, entropy, k, k_student)
         n, seen = test.mask.sum(1).mean(), by_teacher.sum(1).mean()
@@ -75,7 +75,7 @@ class Study:
 
     def pick(self, split, which="all", k=5):
         """Names of the split's videos that pass a filter of FILTERS (ConDi-SR at k), in its order."""
-        test = self.arrays(split)[""][0][0]
+        test = self.arrays(split)[""][0]
         dense, right = evaluation.dense_right(test) > 0, self.at(split, k)["right"]
         if which == "dense wrong, ConDi-SR right":
             return list(test.videos[~dense & right])
@@ -151,9 +151,9 @@ def load_predictor(folder, loss="condi_sr", seed=0, checkpoint="", class_names="
 
 def clip_table(study, split, video, images=True):
     """One video for figures.video_view: clip, image (middle frame), the teacher's probability of the true class and its
-    largest, correct, and ConDi-SR's score.
+    largest, correct, and ConDi-SR's confidence.
     """
-    test, _ = study.arrays(split)["condi_sr"][0]
+    test = study.arrays(split)["condi_sr"][0]
     v = study.place(split, video)
     real = test.mask[v]
     table = pd.DataFrame(
@@ -162,7 +162,7 @@ def clip_table(study, split, video, images=True):
             "teacher_true": sampler.true_class_prob(test)[v][real],
             "teacher_max": test.probs[v][real].max(1),
             "correct": test.correct[v][real],
-            "confidence": test.score[v][real],
+            "confidence": test.confidence[v][real],
         }
     )
     return table.assign(image=list(middle_frames(study.read(video)))) if images else table
@@ -176,11 +176,8 @@ def middle_frames(clips):
 def chosen_table(study, split, video, k, at):
     """Who keeps which clips of a video at k: {label: bool [N]} for each sampler, and division (at: Study.at) in two."""
     arrays, v = study.arrays(split), study.place(split, video)
-    real = arrays[""][0][0].mask[v]
-    one = {
-        loss: [tuple(_one_video(a, v) if i == 0 else a for i, a in enumerate(pair)) for pair in pairs]
-        for loss, pairs in arrays.items()
-    }
+    real = arrays[""][0].mask[v]
+    one = {loss: [of_seed.take([v]) for of_seed in of_seeds] for loss, of_seeds in arrays.items()}
     kept = {}
     for name in sampler.available(one):
         if name not in ("dense", "random"):
@@ -191,7 +188,3 @@ def chosen_table(study, split, video, k, at):
         "ConDi-SR: to the teacher": at["by_teacher"][v][real],
     }
     return {**divided, **kept}
-
-
-def _one_video(arrays, v):
-    return type(arrays)(**{name: None if value is None else value[v : v + 1] for name, value in vars(arrays).items()})

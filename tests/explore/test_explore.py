@@ -53,7 +53,7 @@ def test_the_sliders_show_what_evaluation_says(folder, split, k, k_student):
     study = explore.read_study(folder)
     found = study.at(split, k, k_student)
     arrays = study.arrays(split)
-    (one, _), *_ = arrays["condi_sr"]
+    one = arrays["condi_sr"][0]
     rows = evaluation.division([one], [k]).set_index("k_student")
     assert found["accuracy"] == pytest.approx(rows.accuracy[k_student])
     assert found["dense"] == evaluation.dense_right(one).mean()
@@ -67,7 +67,7 @@ def test_the_sliders_show_what_evaluation_says(folder, split, k, k_student):
 
 def test_filters_pick_what_they_say(folder):
     study = explore.read_study(folder)
-    test = study.arrays("test")[""][0][0]
+    test = study.arrays("test")[""][0]
     dense = dict(zip(test.videos, evaluation.dense_right(test) > 0, strict=True))
     right = dict(zip(test.videos, study.at("test", 2)["right"], strict=True))
     won = study.pick("test", "dense wrong, ConDi-SR right", 2)
@@ -84,7 +84,7 @@ def test_filters_pick_what_they_say(folder):
 def test_the_table_of_choices_is_each_samplers(folder):
     study = explore.read_study(folder)
     arrays = study.arrays("test")
-    test = arrays[""][0][0]
+    test = arrays[""][0]
     v = int(test.mask.sum(1).argmax())
     chosen = explore.chosen_table(study, "test", test.videos[v], 2, study.at("test", 2, 1))
     for name in ("oracle", "equidistant", "st_ent", "condi_sr", "st_ent_scaled"):
@@ -152,7 +152,7 @@ def test_two_lines_classify_a_video(folder, tmp_path):
     found = predict(video, k=2)
     assert {name for name, _ in found["top5"]} == {f"class {i}" for i in range(4)}
     dense = explore.dense_predictor(predict)(video)
-    assert dense["by_teacher"].all() and dense["multiply_adds"]["student"] == 0
+    assert all(dense["by_teacher"]) and dense["multiply_adds"]["student"] == 0
     table, chosen = explore.view_of(found)
     assert len(table) == len(found["score"]) and chosen["to the teacher"].sum() == min(2, len(table))
     costs = explore.cost_table(found, dense).data
