@@ -49,11 +49,12 @@ class Weights(dict):
     """{key: tensor} of a file, and what the file says beside them.
 
     pixels: what the network was trained on: an Input, a name of PIXELS, or None. notes: [str], what was passed over.
+    ours: whether a run of this suite wrote them.
     """
 
-    def __init__(self, weights=(), pixels=None, notes=()):
+    def __init__(self, weights=(), pixels=None, notes=(), ours=False):
         super().__init__(weights)
-        self.pixels, self.notes = pixels, list(notes)
+        self.pixels, self.notes, self.ours = pixels, list(notes), ours
 
 
 def metadata_of(network):
@@ -112,12 +113,12 @@ def _read_safetensors(path):
     try:
         with safe_open(path, "pt") as file:
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
-            pixels = (file.metadata() or {}).get("input")
+            metadata = file.metadata() or {}
     except SafetensorError as e:
         raise _NoWeights(f"is a safetensors file that is cut short or damaged: {_plain(e)}") from e
-    if pixels:
-        pixels = Input(**{k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(pixels).items()})
-    return Weights(weights, pixels)
+    pixels = json.loads(metadata.get("input", "{}"))
+    pixels = Input(**{k: tuple(v) if isinstance(v, list) else v for k, v in pixels.items()}) if pixels else None
+    return Weights(weights, pixels, ours="provenance" in metadata)
 
 
 def _refuse_other_files(path, head):
@@ -184,7 +185,7 @@ def _published(path, found):
     if place not in ((), ("state_dict",)) or others:
         notes.append(f'the weights under "{".".join(place)}"' if place else "the weights at its top")
     if others:
-        notes[-1] += f" (not those under {', '.join('.'.join(p) or 'its top' for p, _ in others)})"
+        notes[-1] += f" (not those under {', '.join('.'.join(p) or 'its top' for p, _ in others[:3])})"
     return Weights(weights, _hara_pixels(found, weights), notes)
 
 
@@ -198,13 +199,14 @@ def _sets(found, place=()):
     Keys of a set have dots, unless nothing else is there. What optimisers, schedulers and the like keep is passed over.
     """
     if not isinstance(found, dict):
-        found = dict(enumerate(found)) if isinstance(found, list | tuple) else {}
-    own = {k: x for k, x in found.items() if isinstance(k, str) and isinstance(x, torch.Tensor)}
+        found = {str(i): x for i, x in enumerate(found)} if isinstance(found, list | tuple) else {}
+    named = {k: x for k, x in found.items() if isinstance(k, str)}  # an optimiser's are numbered
+    own = {k: x for k, x in named.items() if isinstance(x, torch.Tensor)}
     nested = []
     if len(place) < DEPTH:
-        for key, x in found.items():
-            if isinstance(x, dict | list | tuple) and not re.search(r"optim|sched|scaler|amp|loss|meter", str(key)):
-                nested += _sets(x, (*place, str(key)))
+        for key, x in named.items():
+            if isinstance(x, dict | list | tuple) and not re.search(r"optim|sched|scaler|amp|loss|meter", key):
+                nested += _sets(x, (*place, key))
     if any("." in k for k in own) or (own and not nested):
         return [(place, own), *nested]
     return nested

@@ -101,9 +101,11 @@ def build_own(name, num_classes):
     if not isinstance(network, nn.Module):
         raise ValueError(f"teacher: {name}({num_classes}) gives {type(network).__name__}, expected an nn.Module")
     try:
-        network.input = as_input(getattr(network, "input", DEFAULT))
+        wants = as_input(getattr(network, "input", DEFAULT))
     except ValueError as e:
         raise ValueError(f"teacher: {name}: {e}") from e
+    if getattr(network, "input", None) is not wants:  # which may be a property
+        network.input = wants
     network.register_forward_pre_hook(_contiguous)
     network.register_forward_hook(_Logits(name, num_classes))
     return network

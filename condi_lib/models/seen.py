@@ -23,6 +23,8 @@ def _first_batch_norm(network, x):
         raise _Enough
 
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
+    if not norms:
+        return None, None
     hooks = [norm.register_forward_pre_hook(stop) for norm in norms]
     training = network.training
     try:

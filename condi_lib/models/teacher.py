@@ -178,7 +178,7 @@ def build_teacher(name, num_classes, checkpoint=None, new_head=True, freeze_to=N
     `network.input` says which pixels and clip it wants. Its normalisation is `pixels` (a name of PIXELS, or what else
     as_input takes) where given; else what the file of weights says: our own carry it, and the files of Hara et al. are
     told apart by their form; else the network's usual. One line is printed, and kept as `network.note`, where a file
-    was read in another form than the network's own or its pixels were told by its form.
+    was read in another form than the network's own, or where its pixels may be of two kinds.
 
     Raises ValueError for an unknown name, stage or normalisation, or a file that does not fit.
     Any other module with this mapping is a teacher too: give it an `input` if its pixels are not DEFAULT's.
@@ -219,8 +219,10 @@ def take_weights(network, weights, checkpoint, new_head, pixels):
     if weights is None:
         return
     load_weights(network, weights, checkpoint, new_head)
-    if isinstance(of_file, str) and not pixels:
-        told = f"pixels as {of_file}, told by the file's form (`pixels` chooses another)"
-        network.note = f"{network.note}; {told}" if network.note else f"checkpoint: {checkpoint}: {told}"
+    if isinstance(network, ResNet3D) and not pixels and not weights.ours and not isinstance(of_file, Input):
+        # there are two kinds of such files
+        told = f"{of_file}, told by the file's form" if of_file else "hara2018, as usual, since the file does not tell"
+        note = f"pixels as {told} (`pixels` chooses another)"
+        network.note = f"{network.note}; {note}" if network.note else f"checkpoint: {checkpoint}: {note}"
     if network.note:
         print(network.note)

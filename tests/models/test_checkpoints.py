@@ -161,6 +161,13 @@ FORMS = {
         'under "model" (not those under model_ema)',
     ),
     "a list": (lambda s: [s, 17], 'under "0"'),
+    "an optimiser under another name": (
+        lambda s: {
+            "net": s,
+            "opt": {"state": {0: {"exp_avg": torch.ones(3)}}, "param_groups": [{"lr": 1, "params": [0]}]},
+        },
+        'under "net";',
+    ),
     "beside numbers": (lambda s: {**s, "epoch": 3}, None),
     "DataParallel": (lambda s: {"module." + k: x for k, x in s.items()}, "stripped module. from"),
     "DataParallel twice": (lambda s: {"module.module." + k: x for k, x in s.items()}, "stripped module.module."),
@@ -202,8 +209,9 @@ def test_forms_of_other_peoples_files(form, legacy, tmp_path, capsys):
     network = small(checkpoint=tmp_path / "x.pth", new_head=False)
     assert same_weights(network, state)
     printed = capsys.readouterr().out
-    assert printed.strip() == network.note and printed.count("\n") == (note is not None)
-    assert note is None or (note in printed and "x.pth" in printed)
+    usual = f"checkpoint: {tmp_path / 'x.pth'}: pixels as hara2018, as usual, since the file does not tell"
+    assert printed.strip() == network.note and printed.count("\n") == 1 and usual[-30:] in printed
+    assert note in printed if note else printed.startswith(usual)
 
 
 @pytest.mark.filterwarnings("ignore:TypedStorage")
@@ -376,7 +384,7 @@ def test_pixels_go_with_the_file(tmp_path, capsys):
     for name, pixels, expected, said in [
         ("2018", "", less_mean, "pixels as hara2018"),
         ("2020", "", scaled, "pixels as hara2020"),
-        ("other", "", less_mean, ""),  # nothing tells: the network's usual, and check_pixels looks at it
+        ("other", "", less_mean, "pixels as hara2018, as usual"),  # and check_pixels looks at it
         ("other", "hara2020", scaled, ""),
         ("2020", "hara2018", less_mean, ""),
         ("2018", "hara2020", scaled, ""),
@@ -388,6 +396,7 @@ def test_pixels_go_with_the_file(tmp_path, capsys):
         # what a run writes carries it on
         own = {k: x.contiguous() for k, x in network.state_dict().items()}
         save_file(own, tmp_path / "own.safetensors", metadata_of(network))
+        capsys.readouterr()
         again = small(checkpoint=tmp_path / "own.safetensors", new_head=False)
         assert again.input == network.input and again.note == ""
     with pytest.raises(ValueError, match="pixels: 'hara2019' is unknown; expected one of hara2018, hara2020"):
