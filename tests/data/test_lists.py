@@ -18,20 +18,6 @@ VIDEOS = [(f"{c}/{s} {i}, 2.mp4", c, s) for s in SPLITS for c in CLASSES for i i
 NUMBER = {name: i for i, name in enumerate(CLASSES)}
 
 
-@pytest.fixture
-def make(tmp_path):
-    """Makes files of empty content or a text: make({name: text}) -> the root."""
-
-    def make(files):
-        for name, text in files.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return tmp_path
-
-    return make
-
-
 def videos_at(place="{path}", some=VIDEOS):
     return {place.format(path=path, split=split): "" for path, _, split in some}
 
@@ -76,14 +62,14 @@ PLAIN = {
 
 @pytest.mark.parametrize("form", PLAIN.values(), ids=PLAIN)
 @pytest.mark.parametrize("ending", ["txt", "csv", "list"])
-def test_plain_lines(make, form, ending):
-    root = make(videos_at() | per_split(form, "{}." + ending))
+def test_plain_lines(make_files, form, ending):
+    root = make_files(videos_at() | per_split(form, "{}." + ending))
     check(find_videos("list", root))
 
 
 @pytest.mark.parametrize("form", ["{path} {label}", "{path},{label}", "{path}\t{label}"])
-def test_labels_as_names(make, form):
-    check(find_videos("list", make(videos_at() | per_split(form))), CLASSES)
+def test_labels_as_names(make_files, form):
+    check(find_videos("list", make_files(videos_at() | per_split(form))), CLASSES)
 
 
 @pytest.mark.parametrize(
@@ -101,28 +87,30 @@ def test_labels_as_names(make, form):
     ],
 )
 @pytest.mark.parametrize("form", ["{path} {n}", "{path} {label}"])
-def test_a_class_file(make, name, text, form):
-    check(find_videos("list", make(videos_at() | per_split(form) | {name: text})), CLASSES)
+def test_a_class_file(make_files, name, text, form):
+    check(find_videos("list", make_files(videos_at() | per_split(form) | {name: text})), CLASSES)
 
 
 @pytest.mark.parametrize("text", ["archery\nbowling\n", "1 archery\n2 bowling\n", None])
-def test_labels_from_one(make, text):
+def test_labels_from_one(make_files, text):
     files = {n: t.replace(" 1\n", " 2\n").replace(" 0\n", " 1\n") for n, t in per_split("{path} {n}").items()}
-    root = make(videos_at() | files | ({"classInd.txt": text} if text else {}))
+    root = make_files(videos_at() | files | ({"classInd.txt": text} if text else {}))
     check(find_videos("list", root), CLASSES if text else ("1", "2"))
 
 
-def test_numbers_from_zero_beside_a_class_file_that_counts_from_one(make):
+def test_numbers_from_zero_beside_a_class_file_that_counts_from_one(make_files):
     """UCF-101's classInd.txt beside MMAction2's lists."""
     check(
-        find_videos("list", make(videos_at() | per_split("{path} {n}") | {"classInd.txt": "1 archery\n2 bowling\n"})),
+        find_videos(
+            "list", make_files(videos_at() | per_split("{path} {n}") | {"classInd.txt": "1 archery\n2 bowling\n"})
+        ),
         CLASSES,
     )
 
 
-def test_a_class_file_of_more_classes_than_are_listed(make):
+def test_a_class_file_of_more_classes_than_are_listed(make_files):
     videos = find_videos(
-        "list", make(videos_at() | per_split("{path} {n}") | {"classes.txt": "archery\nbowling\nclimbing\n"})
+        "list", make_files(videos_at() | per_split("{path} {n}") | {"classes.txt": "archery\nbowling\nclimbing\n"})
     )
     assert videos.attrs["classes"][-1] == "climbing" and videos.attrs["classes_without_videos"] == ["climbing"]
 
@@ -136,35 +124,37 @@ def test_a_class_file_of_more_classes_than_are_listed(make):
         ("label,PATH , Split", '{n},"{path}",{split}'),
     ],
 )
-def test_named_columns_with_a_split(make, header, form):
-    check(find_videos("list", make(videos_at() | {"all.csv": f"{header}\n{lines(form)}"})))
+def test_named_columns_with_a_split(make_files, header, form):
+    check(find_videos("list", make_files(videos_at() | {"all.csv": f"{header}\n{lines(form)}"})))
 
 
-def test_class_names_beside_numbers_are_the_class_list(make):
-    root = make(videos_at() | {"all.csv": "path,label,class_name,split\n" + lines('"{path}",{n},{label},{split}')})
+def test_class_names_beside_numbers_are_the_class_list(make_files):
+    root = make_files(
+        videos_at() | {"all.csv": "path,label,class_name,split\n" + lines('"{path}",{n},{label},{split}')}
+    )
     check(find_videos("list", root), CLASSES)
     text = (root / "all.csv").read_text().replace("0,archery", "1,archery", 1)
     with pytest.raises(ValueError, match="label: 1 and .* do not belong together in all rows"):
-        find_videos("list", make({"all.csv": text}))
+        find_videos("list", make_files({"all.csv": text}))
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
-def test_hugging_face_metadata_in_each_splits_folder(make, ending):
+def test_hugging_face_metadata_in_each_splits_folder(make_files, ending):
     files = videos_at("{split}/{path}")
     for split in SPLITS:
         rows = [{"file_name": path, "label": label, "length": 7} for path, label, s in VIDEOS if s == split]
         table = pd.DataFrame(rows)
         text = table.to_csv(index=False) if ending == "csv" else "".join(json.dumps(row) + "\n" for row in rows)
         files[f"{split}/metadata.{ending}"] = text
-    check(find_videos("list", make(files)), CLASSES)
+    check(find_videos("list", make_files(files)), CLASSES)
 
 
-def test_hugging_face_metadata_without_a_label_says_its_columns(make):
+def test_hugging_face_metadata_without_a_label_says_its_columns(make_files):
     with pytest.raises(ValueError, match="metadata.csv: has columns file_name, text; expected path"):
-        find_videos("list", make({"train/metadata.csv": "file_name,text\na.mp4,hello\n", "train/a.mp4": ""}))
+        find_videos("list", make_files({"train/metadata.csv": "file_name,text\na.mp4,hello\n", "train/a.mp4": ""}))
 
 
-def test_mmaction2s_lists_of_three_splits_and_two_kinds(make):
+def test_mmaction2s_lists_of_three_splits_and_two_kinds(make_files):
     """ucf101_{train,val}_split_{1,2,3}_{rawframes,videos}.txt, all in one folder, the videos in another."""
     files = videos_at("videos/{path}")
     for split in ("train", "val"):
@@ -175,7 +165,7 @@ def test_mmaction2s_lists_of_three_splits_and_two_kinds(make):
             files[f"ucf101_{split}_split_{fold}_rawframes.txt"] = "".join(
                 f"{p[:-4]} 9 {NUMBER[c]}\n" for p, c, _ in wanted
             )
-    root = make(files)
+    root = make_files(files)
     videos = find_videos("list", root, fold=1)
     assert len(videos) == 12 and (videos.error == "").all() and (videos.split == "test").sum() == 6
     assert len(find_videos("list", root, fold=3)) == 8
@@ -186,51 +176,51 @@ def test_mmaction2s_lists_of_three_splits_and_two_kinds(make):
 
 @pytest.mark.parametrize("form", ["{stem} 5 {n}", "{stem},5,{n}", "{stem} 6 {n}", "{stem} 4 {n}", "{stem} {n}"])
 @pytest.mark.parametrize("name", ["img_{:05d}.jpg", "{}.png", "image_{:04d}.JPEG"])
-def test_lists_of_frame_folders(make, form, name):
-    videos = find_videos("list", make(frames_at("rawframes/{path}", name=name) | per_split(form)), fps=12.5)
+def test_lists_of_frame_folders(make_files, form, name):
+    videos = find_videos("list", make_files(frames_at("rawframes/{path}", name=name) | per_split(form)), fps=12.5)
     check(videos)
     probed = probe_videos(videos)
     assert probed.ok.all() and (probed.n_frames == 5).all() and (probed.fps == 12.5).all()
 
 
-def test_an_offset_before_the_count_is_a_segment(make):
-    videos = probe_videos(find_videos("list", make(frames_at(n=9) | per_split("{stem} 2 5 {n}"))))
+def test_an_offset_before_the_count_is_a_segment(make_files):
+    videos = probe_videos(find_videos("list", make_files(frames_at(n=9) | per_split("{stem} 2 5 {n}"))))
     assert set(zip(videos.start_frame, videos.end_frame, videos.n_frames, strict=True)) == {(2, 7, 5)}
 
 
-def test_paths_of_another_machine_and_another_ending(make):
-    root = make(videos_at("clips/{path}") | per_split("/home/someone/data/k400/{path} {n}"))
+def test_paths_of_another_machine_and_another_ending(make_files):
+    root = make_files(videos_at("clips/{path}") | per_split("/home/someone/data/k400/{path} {n}"))
     videos = find_videos("list", root)
     check(videos)
     assert any("without their first 4 folders" in note for note in videos.attrs["notes"])
-    check(find_videos("list", make(per_split("{stem}.webm {n}"))))
-    check(find_videos("list", make(per_split("{stem} {n}"))))
-    check(find_videos("list", make(per_split("{stem} {n}", header="path label\n"))))
+    check(find_videos("list", make_files(per_split("{stem}.webm {n}"))))
+    check(find_videos("list", make_files(per_split("{stem} {n}"))))
+    check(find_videos("list", make_files(per_split("{stem} {n}", header="path label\n"))))
 
 
-def test_lists_in_a_folder_apart_and_a_single_list(make, tmp_path):
-    make(videos_at("data/{path}") | {f"lists/{n}": t for n, t in per_split("{path} {n}").items()})
+def test_lists_in_a_folder_apart_and_a_single_list(make_files, tmp_path):
+    make_files(videos_at("data/{path}") | {f"lists/{n}": t for n, t in per_split("{path} {n}").items()})
     check(find_videos("list", tmp_path / "data", annotations=str(tmp_path / "lists")))
-    make({"one.txt": lines("{path} {n}")})
+    make_files({"one.txt": lines("{path} {n}")})
     videos = find_videos("list", tmp_path / "data", annotations=str(tmp_path / "one.txt"))
     assert len(videos) == 18 and set(videos.split) == set(SPLITS)
     assert "no split is given: a fifth of each class is test" in videos.attrs["notes"]
 
 
-def test_the_same_list_for_val_and_test_is_test(make):
+def test_the_same_list_for_val_and_test_is_test(make_files):
     """SlowFast wants all three files, and published data sets have two."""
     files = per_split("{path} {n}")
     files["test.txt"] = files["val.txt"]
-    videos = find_videos("list", make(videos_at() | files))
+    videos = find_videos("list", make_files(videos_at() | files))
     assert videos.split.value_counts().to_dict() == {"test": 6, "train": 4, "val": 2}
     assert any("6 videos are listed for val and for test" in note for note in videos.attrs["notes"])
 
 
-def test_a_video_of_train_in_test_is_an_error(make):
+def test_a_video_of_train_in_test_is_an_error(make_files):
     files = per_split("{path} {n}")
     files["test.txt"] += files["train.txt"].splitlines()[0]
     with pytest.raises(ValueError, match=r"split: archery/train 0, 2.mp4 is in test and in train \(1 such\)"):
-        find_videos("list", make(videos_at() | files))
+        find_videos("list", make_files(videos_at() | files))
 
 
 @pytest.fixture
@@ -254,8 +244,8 @@ def test_bad_rows_are_counted_and_named_like_bad_videos(real):
     bad = {
         "a/gone.mp4,a,train,,": "is not on disk",
         "a/1.mp4,,train,1,2": "has label '', which is none of the 2 classes",
-        "a/0.mp4,a,train,5,12": "segment 5 to 12 is outside its 9 frames",
-        "a/0.mp4,a,train,9,": "segment 9 to -1 is outside its 9 frames",
+        "a/0.mp4,a,train,5,12": "has 9 frames; found start_frame 5, end_frame 12",
+        "a/0.mp4,a,train,9,": "has 9 frames; found start_frame 9, end_frame -1",
         "a/0.mp4,a,train,5,5": "has no frames in its segment, 5 to 5",
         "a/0.mp4,a,train,x,5": "start_frame is no number: x",
     }
@@ -268,10 +258,10 @@ def test_bad_rows_are_counted_and_named_like_bad_videos(real):
         probe_videos(find_videos("list", root), 0.05)
 
 
-def test_an_unknown_label_beside_a_class_file_and_a_line_that_says_nothing(make):
+def test_an_unknown_label_beside_a_class_file_and_a_line_that_says_nothing(make_files):
     files = videos_at() | per_split("{path} {n}") | {"classes.txt": "archery\nbowling\n", "more.mp4": ""}
     files["train.txt"] += "more.mp4 7\nnothing\n"
-    videos = find_videos("list", make(files))
+    videos = find_videos("list", make_files(files))
     bad = videos[videos.error != ""]
     assert set(bad.error) == {"has label '7', which is none of the 2 classes", "line 8 of train.txt: found 'nothing'"}
     assert (bad.label == -1).all() and (videos.label[videos.error == ""] >= 0).all()
@@ -286,27 +276,27 @@ def test_segments_of_one_video_stay_together(real):
     assert (videos.n_frames == 3).all()
 
 
-def test_a_source_column_keeps_scenes_together(make):
+def test_a_source_column_keeps_scenes_together(make_files):
     text = "path,label,source\n" + "".join(f'"{p}",{c},{c}{int(i / 2)}\n' for i, (p, c, _) in enumerate(VIDEOS))
-    videos = find_videos("list", make(videos_at() | {"all.csv": text}))
+    videos = find_videos("list", make_files(videos_at() | {"all.csv": text}))
     assert (videos.groupby("source").split.nunique() == 1).all() and videos.source.nunique() < 18
 
 
 @pytest.mark.parametrize("fold", [1, 2, 5])
-def test_folds_rotate_where_no_split_is_given(make, fold):
+def test_folds_rotate_where_no_split_is_given(make_files, fold):
     text = "path,label,fold\n" + "".join(f'"{p}",{c},{i % 5}\n' for i, (p, c, _) in enumerate(VIDEOS))
-    videos = find_videos("list", make(videos_at() | {"all.csv": text}), fold=fold)
+    videos = find_videos("list", make_files(videos_at() | {"all.csv": text}), fold=fold)
     of = videos.groupby("split").fold.agg(lambda f: sorted(set(f))).to_dict()
     assert of["test"] == [fold - 1] and of["val"] == [fold % 5] and len(of["train"]) == 3
     with pytest.raises(ValueError, match="fold: found 6, expected 1 to 5"):
-        find_videos("list", make({}), fold=6)
+        find_videos("list", make_files({}), fold=6)
 
 
-def test_columns_of_several_splits_and_videos_of_the_teacher(make):
+def test_columns_of_several_splits_and_videos_of_the_teacher(make_files):
     roles = ("train", "val", "test", "teacher", "teacher")
     text = "path,label,split1,split2\n"
     text += "".join(f'"{p}",{c},{roles[i % 5]},{roles[(i + 1) % 5]}\n' for i, (p, c, _) in enumerate(VIDEOS))
-    root = make(videos_at() | {"all.csv": text})
+    root = make_files(videos_at() | {"all.csv": text})
     one, two = (find_videos("list", root, fold=fold).assign(ok=True).set_index("video") for fold in (1, 2))
     assert (
         set(one.split) == {*SPLITS, "teacher"}
@@ -317,27 +307,27 @@ def test_columns_of_several_splits_and_videos_of_the_teacher(make):
     assert set(teacher.split) == {"train", "val"} and set(teacher.video) == set(one.index[one.split == "teacher"])
 
 
-def test_unclear_lists_are_errors_that_name_them(make):
-    root = make(
+def test_unclear_lists_are_errors_that_name_them(make_files):
+    root = make_files(
         videos_at() | {"a.txt": lines("{path} {n}"), "b.txt": lines("{path} {n}"), "README.txt": "Read me now\n"}
     )
     with pytest.raises(ValueError, match=r"annotations: .*a.txt, .*b.txt all name videos, and not which split"):
         find_videos("list", root)
     with pytest.raises(ValueError, match="root: .* has no list of videos"):
-        find_videos("list", make({"sub/x.mp4": ""}) / "sub")
+        find_videos("list", make_files({"sub/x.mp4": ""}) / "sub")
     with pytest.raises(ValueError, match="annotations: .*nowhere does not exist"):
         find_videos("list", root, annotations="nowhere")
     with pytest.raises(ValueError, match="all.csv: has split 'holdout'; expected train"):
-        find_videos("list", make({"x/all.csv": "path,label,split\na.mp4,0,holdout\n"}) / "x")
+        find_videos("list", make_files({"x/all.csv": "path,label,split\na.mp4,0,holdout\n"}) / "x")
 
 
-def test_a_gap_a_double_or_a_short_folder_of_frames_is_a_bad_row(make):
+def test_a_gap_a_double_or_a_short_folder_of_frames_is_a_bad_row(make_files):
     files = frames_at(n=12, name="{}.jpg")
     folders = sorted({name.rsplit("/", 1)[0] for name in files})
     del files[f"{folders[0]}/7.jpg"], files[f"{folders[1]}/12.jpg"], files[f"{folders[1]}/11.jpg"]
     files[f"{folders[2]}/007.jpg"] = ""
     files |= per_split("{stem} 12 {n}") | {f"{folders[3]}/Thumbs.db": "", f"{folders[3]}/._1.jpg": ""}
-    videos = probe_videos(find_videos("list", make(files))).set_index("video")
+    videos = probe_videos(find_videos("list", make_files(files))).set_index("video")
     assert videos.ok.sum() == 15 and (videos.n_frames[videos.ok] == 12).all()
     assert "lacks the picture of number 7" in videos.error[folders[0]]
     assert "holds 10 pictures, its list says 12" in videos.error[folders[1]]
