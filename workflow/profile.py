@@ -30,7 +30,12 @@ FIGURE_FILES = [
     if name not in catalogue.PLANTED_ONLY
     for file in catalogue.files(name)
 ]
-ABLATION_FILES = [file for name in catalogue.ABLATIONS for file in catalogue.files(name)]
+
+
+def ablation_files(config):
+    """What notebook 12 writes: the figure of variants only where the profile has some."""
+    names = [name for name in catalogue.ABLATIONS if name != "ablations" or config["ablations"]]
+    return [file for name in names for file in catalogue.files(name)]
 
 
 def check_profile(config):

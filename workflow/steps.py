@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from condi_lib.declared import declared_parameters
-from workflow.profile import ABLATION_FILES, FIGURE_FILES, notebook_parameters
+from workflow.profile import FIGURE_FILES, ablation_files, notebook_parameters
 
 RUN = "{out}/{{dataset}}/{{teacher}}"
 
@@ -73,7 +73,7 @@ def steps(config):
         ),
         "12_ablations": (
             run,
-            ["ablations.parquet", "inference.parquet", *(f"{shown}/{file}" for file in ABLATION_FILES)],
+            ["ablations.parquet", "inference.parquet", *(f"{shown}/{file}" for file in ablation_files(config))],
             [run + "/clips.parquet", run + "/student_start.safetensors", *scores]
             + [folder + "/scores.parquet" for folder in variants],
             1,

@@ -1,4 +1,5 @@
 from condi_lib.figures.background import STUDY, cnn_lstm, recurrent_cells, study_map, taxonomy, two_streams
+from condi_lib.figures.captions import CAPTIONS
 from condi_lib.figures.convolutions import (
     conv_2d_3d,
     conv_2plus1d,
@@ -46,6 +47,7 @@ from condi_lib.figures.tables import (
 from condi_lib.figures.videos import example_video, video_view
 
 __all__ = [
+    "CAPTIONS",
     "GREY",
     "STUDY",
     "THESIS_DATASETS",

@@ -27,7 +27,7 @@ def _rows_by_grouping(table):
         for group in own.group.unique():
             n = own[own.group == group].n_videos.iloc[0]
             rows.append((grouping, group, at))
-            texts.append(f"{group}  ({n:,})")
+            texts.append(f"{group}  ({n:,} videos)")
             at += 1
         at += 0.9
     return rows, texts
@@ -91,7 +91,7 @@ def class_gains(table, k=5):
         own = np.sign(gain.round(9)) == sign
         axis.errorbar(gain[own], at[own], xerr=error[:, own], fmt=marker, color=colour, ms=6, elinewidth=1.6)
     axis.axvline(0, c="black", lw=1)
-    axis.set_yticks(at, [f"{r.group}  ({r.n_videos:,})" for r in rows.itertuples()], fontsize=9)
+    axis.set_yticks(at, [f"{r.group}  ({r.n_videos:,} videos)" for r in rows.itertuples()], fontsize=9)
     axis.set(ylim=(at[-1] + 0.6, -0.6), xlabel=f"ConDi-SR's gain over dense at K = {k}, by class (points)")
     axis.grid(False, axis="y")
     _at_least(axis, "x", 2)

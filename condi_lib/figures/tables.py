@@ -14,6 +14,19 @@ _CHARACTER, _PADDING = 7, 18  # pixels of a table's text as notebooks show it
 # How the names of columns begin in which the highest, or the lowest, value is the best
 _HIGHEST = ("K = ", "accuracy", "AUROC", "auroc", "within", "auprc", "headroom", "minus ", "gain", "top-")
 _LOWEST = ("FPR", "FNR", "fpr", "fnr", "ece", "aurc", "multiply-adds", "seconds", "share of dense")
+# Measures in words, where a table's columns have the names of the code
+_HEADS = {
+    "fpr": "FPR",
+    "fnr": "FNR",
+    "fpr_at_half": "FPR at 0.5",
+    "fnr_at_half": "FNR at 0.5",
+    "auroc": "AUROC",
+    "auroc_within": "AUROC within videos",
+    "auprc": "average precision",
+    "aurc": "area of risk",
+    "ece": "calibration error",
+    "ece_scaled": "calibration error, scaled",
+}
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?")
 
 
@@ -56,14 +69,23 @@ def split_wide(table, width=PAGE):
     rows in which it says something. width: pixels.
     """
     counts = _counts(table)
-    (first, *widths), (key, *columns) = _width(table.drop(columns=counts)), table.drop(columns=counts).columns
-    parts, room = [[]], width - first
-    for column, wide in zip(columns, widths, strict=True):
-        if wide > room and parts[-1]:
-            parts.append([])
-            room = width - first
-        parts[-1].append(column)
-        room -= wide
+    measured = table.drop(columns=counts)
+    (first, *widths), (key, *columns) = _width(measured), measured.columns
+
+    def packed(room):
+        parts, left = [[]], room - first
+        for column, wide in zip(columns, widths, strict=True):
+            if wide > left and parts[-1]:
+                parts.append([])
+                left = room - first
+            parts[-1].append(column)
+            left -= wide
+        return parts
+
+    parts = packed(width)
+    while len(packed(width - 10)) == len(parts) and width > 10:  # as evenly as they go
+        width -= 10
+        parts = packed(width)
     if len(parts) == 1:
         return [table]
     text = table.map(_cell)
@@ -81,7 +103,7 @@ def _best(text, column, cheats, directions):
 
 
 def styled(table, best=None, caption=""):
-    """A table as notebooks show it, a pandas Styler: no index, numbers to four digits, the best of a column in bold.
+    """A table as notebooks show it, a pandas Styler: no index, four digits, measures in words, the best in bold.
 
     best: {column: "high" or "low"}; where it is not given, the columns of this suite's measures are known by name. What
     cheats ("oracle (cheats)") is never best. Columns `videos` and `seeds` that are constant move into the caption. What
@@ -92,8 +114,9 @@ def styled(table, best=None, caption=""):
     caption = ", ".join([*([caption] if caption else []), *(f"{table[c].iloc[0]} {c}" for c in counts)])
     table = table.drop(columns=counts)
     if best is None:
-        best = {c: "high" for c in table if str(c).startswith(_HIGHEST)}
-        best |= {c: "low" for c in table if str(c).startswith(_LOWEST)}
+        known = [c for c in table if not str(c).endswith("_at_half")]  # one is had for the other
+        best = {c: "high" for c in known if str(c).startswith(_HIGHEST)}
+        best |= {c: "low" for c in known if str(c).startswith(_LOWEST)}
     text = table.map(_cell).astype(str)
     cheats = text.iloc[:, 0].str.contains("cheats").astype(bool)
     narrow = sum(_width(table)) > PAGE
@@ -103,9 +126,10 @@ def styled(table, best=None, caption=""):
     for column in text:
         cells[column] = cells[column].where(~_best(text[column], column, cheats, best), "<b>" + cells[column] + "</b>")
     key = f"{crc32(text.to_csv().encode()):08x}"  # the same table gives the same page
-    numbers = [c for c in text if text[c].str.match(_NUMBER).any()]
+    numbers = [_HEADS.get(c, c) for c in text if text[c].str.match(_NUMBER).any()]
+    cells = cells.rename(columns=_HEADS)
     style = cells.style.hide(axis="index").set_uuid(key)
-    for columns, side in ((numbers, "right"), ([c for c in text if c not in numbers], "left")):
+    for columns, side in ((numbers, "right"), ([c for c in cells if c not in numbers], "left")):
         style = style.set_properties(subset=columns, **{"text-align": side, "white-space": "nowrap"})
     return style.set_caption(caption) if caption else style
 

@@ -7,14 +7,33 @@ from condi_lib.figures.detection import kind
 from condi_lib.figures.style import BLUE, ORANGE, WIDTH, _by_group, _look, label
 
 
+def _width(n, clip=0.45):
+    """Inches for n clips beside each other, `clip` each."""
+    return min(max(WIDTH, clip * n), 24)
+
+
+def _strip_height(width, n, image):
+    """Inches of a strip in which a frame is as wide as its clip, in a figure of this width."""
+    return float(np.clip((width - 2) / n * np.shape(image)[0] / np.shape(image)[1], 0.35, 1.5))
+
+
 def _strip(axis, images, texts=()):
-    """A frame of each clip along the time axis; texts above them. images: uint8 [N, H, W, 3]."""
-    for i, image in enumerate(images):
-        axis.imshow(image, extent=(i - 0.46, i + 0.46, 0, 0.92))
+    """A frame of each clip along the time axis, in its shape; texts above them. images: uint8 [N, H, W, 3]. Called when
+    nothing else changes the axis' size."""
+    n = len(images)
     for i, text in enumerate(texts):
         axis.text(i - 0.4, 1.0, text, ha="left", va="bottom", rotation=35, fontsize=8.5)
-    axis.set(xlim=(-0.5, max(1, len(images)) - 0.5), ylim=(0, 0.92), aspect="auto", yticks=[])
-    axis.grid(False)
+    axis.set(xlim=(-0.5, n - 0.5), ylim=(0, 0.95), yticks=[])
+    axis.set_axis_off()
+    axis.figure.draw_without_rendering()
+    box = axis.get_window_extent()
+    for i, image in enumerate(images):
+        high, wide = np.shape(image)[:2]
+        shown = min(0.92 * box.width / n, 0.95 * box.height * wide / high)  # pixels
+        half, tall = shown / box.width * n / 2, 0.95 * shown * high / wide / box.height
+        low = (0.95 - tall) / 2
+        axis.imshow(image, extent=(i - half, i + half, low, low + tall), aspect="auto")
+    axis.set(xlim=(-0.5, n - 0.5), ylim=(0, 0.95))
 
 
 def _teacher_bars(axis, table):
@@ -65,13 +84,13 @@ def example_video(table, k=5):
     named = [c.removeprefix("standing_") for c in table if c.startswith("standing_") and table[c].notna().any()]
     names = [name for own in _by_group(named).values() for name in own]
     size = int((len(table.image.iloc[0]) / 3) ** 0.5)
-    heights = [1.0, 1.5, *[0.36 * len(names)] * bool(names)]
-    shape = {"figsize": (max(WIDTH, 0.42 * len(table)), 1.15 + 1.0 * sum(heights)), "height_ratios": heights}
+    images = [np.asarray(image, np.uint8).reshape(size, size, 3) for image in table.image]
+    heights = [_strip_height(_width(len(table)), len(table), images[0]), 1.5, *[0.3 * len(names) + 0.3] * bool(names)]
+    shape = {"figsize": (_width(len(table)), 1.6 + sum(heights)), "height_ratios": heights}
     figure, axes = plt.subplots(len(heights), 1, **shape, sharex=True)
-    _strip(axes[0], [np.asarray(i, np.uint8).reshape(size, size, 3) for i in table.image], map(kind, table.kind))
     _teacher_bars(axes[1], table)
     if names:
-        values = table[[f"standing_{name}" for name in names]].to_numpy(float).T
+        values = table[[f"standing_{name}" for name in names]].fillna(0).to_numpy(float).T
         _grid_of(axes[2], values, [label(n) for n in names], cmap="Greys")
         for tick, name in zip(axes[2].get_yticklabels(), names, strict=True):
             if name == "condi_sr":
@@ -82,6 +101,7 @@ def example_video(table, k=5):
             axes[2].text(i, row + 0.5, place[row, i], ha="center", va="center", size=8.5, c=colour)
         axes[2].set_xlabel(f"clip;  the darker, the earlier a sampler takes it: the first {k} are numbered")
     axes[-1].set_xticks(_clips(len(table)))
+    _strip(axes[0], images, map(kind, table.kind))
     return figure
 
 
@@ -91,16 +111,21 @@ def video_view(table, chosen=None):
     table: clip, confidence and, where known, image (uint8 [H, W, 3]), teacher_true, teacher_max, correct;
     chosen: {name: bool [N]}.
     """
-    known = "teacher_true" in table
-    heights = [1.3, *[2] * known, 1.2, *[0.3 * len(chosen or ())] * bool(chosen)]
-    shape = {"figsize": (max(7, 0.62 * len(table)), 1.1 * sum(heights)), "height_ratios": heights}
-    figure, axes = plt.subplots(len(heights), 1, **shape, sharex=True)
-    _strip(axes[0], table.image if "image" in table else [])
+    pictured, known = "image" in table, "teacher_true" in table
+    width = _width(len(table), 0.62)
+    strip = [_strip_height(width, len(table), table.image.iloc[0])] if pictured else []
+    heights = [*strip, *[2] * known, 1.2, *[0.3 * len(chosen or ())] * bool(chosen)]
+    shape = {"figsize": (width, 0.6 + 1.1 * sum(heights)), "height_ratios": heights}
+    figure, axes = plt.subplots(len(heights), 1, **shape, sharex=True, squeeze=False)
+    axes = list(axes[:, 0])
     if known:
-        _teacher_bars(axes[1], table)
-    line = axes[1 + known]
+        _teacher_bars(axes[pictured], table)
+    line = axes[pictured + known]
     line.plot(table["clip"], table.confidence, "o-", c=BLUE)
-    line.set(ylabel="score", xlabel="clip", xticks=_clips(len(table)), xlim=(-0.5, len(table) - 0.5))
+    line.set(ylabel="score", xticks=_clips(len(table)), xlim=(-0.5, len(table) - 0.5))
     if chosen:
         _grid_of(axes[-1], np.stack(list(chosen.values())).astype(float), list(chosen), cmap="Blues")
+    axes[-1].set_xlabel("clip")
+    if pictured:
+        _strip(axes[0], list(table.image))
     return figure

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from condi_lib.data import AUGMENTATIONS, DATASETS
 from condi_lib.declared import ROOT, declared_parameters
-from condi_lib.models import PIXELS, WIDTHS, check_teacher_name, is_own
+from condi_lib.models import PIXELS, WIDTHS, check_teacher_name
+from condi_lib.models.own import is_own
 from condi_lib.training import LOSSES
 
 STARTED_IN = Path.cwd()  # before `start` makes ROOT the working folder

@@ -11,9 +11,12 @@ from condi_lib.data import write_atomically
 def make_figures(run, folder, *names):
     """Makes these figures and tables of the catalogue from the run's tables, and saves them into `folder`.
 
-    Returns the last one, a matplotlib Figure or a table. Raises MissingStep where a table is not there.
+    Returns the last one, a matplotlib Figure or a table. Where there is nothing to draw the picture says so, since the
+    workflow waits for it. Raises MissingStep where a table is not there.
     """
-    from condi_lib import figures  # here: it loads a plotting library, which the workflow does not need
+    import matplotlib.pyplot as plt  # here: the workflow does not need to load a plotting library
+
+    from condi_lib import figures
 
     for name in names:
         draw, sources = {**catalogue.BACKGROUND, **catalogue.FIGURES, **catalogue.ABLATIONS}[name]
@@ -21,6 +24,9 @@ def make_figures(run, folder, *names):
         own = run.fresh()  # each figure says what it alone was made from
         tables = [own.read_table(own.folder / f"{table}.parquet", step) for step, table in steps]
         made = getattr(figures, draw)(*tables) if draw else tables[0]
+        if made is None:
+            made = plt.figure(figsize=(6, 1))
+            made.text(0.5, 0.5, f"{name}: nothing to draw, {name}.csv has no value", ha="center", va="center")
         is_table = isinstance(made, pd.DataFrame)
         save_figure(own, folder, name, *((None, made) if is_table else (made, tables[0] if tables else None)))
     return made

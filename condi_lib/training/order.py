@@ -46,7 +46,7 @@ class Parts(Sampler):
     """What one process sees of the batches of an EpochSampler's epoch, from step `start` on: lists of clip numbers.
 
     A batch of batch_size clips, whatever the number of processes, is cut into one part a process and pass; pairs stay
-    together. A last batch with less than one clip (or pair) a part is left out. Raises ValueError where none remains.
+    together. A last batch with less than two clips a part is left out. Raises ValueError where none remains.
     """
 
     def __init__(self, order, batch_size, accumulate, n_processes=1, process=0):
@@ -55,12 +55,12 @@ class Parts(Sampler):
         self.unit = 1 if order.video is None else 2
         if not len(self):
             raise ValueError(
-                f"batch_size: found {batch_size}; {len(order)} clips give no clip to each of {self.n_parts} parts"
+                f"batch_size: found {batch_size}; {len(order)} clips give less than two to each of {self.n_parts} parts"
             )
 
     def __len__(self):
         whole, rest = divmod(len(self.order), self.batch_size)
-        least = self.n_parts * self.unit
+        least = 2 * self.n_parts  # batch norms learn nothing from one clip, and torch refuses to try
         return (whole if self.batch_size >= least else 0) + (rest >= least)
 
     def __iter__(self):

@@ -8,7 +8,7 @@ import pytest
 from made import accuracies, costs, curves, detections, lines_of, names_of, overlaps
 from matplotlib.colors import to_rgb
 
-from condi_lib import figures
+from condi_lib import catalogue, figures
 from condi_lib.figures import style
 from condi_lib.sampler import SAMPLERS
 
@@ -82,3 +82,8 @@ def test_an_axis_of_dust_is_widened():
     axis.set_ylim(5.1, 4.9)  # upside down stays so
     style._at_least(axis, "y", 1)
     assert axis.get_ylim() == pytest.approx((5.5, 4.5))
+
+
+def test_every_figure_and_table_of_the_study_has_a_caption():
+    assert {*catalogue.FIGURES, *catalogue.ABLATIONS} <= set(figures.CAPTIONS)
+    assert all(text.endswith(".") and len(text) < 220 for text in figures.CAPTIONS.values())

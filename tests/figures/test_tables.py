@@ -49,6 +49,7 @@ def test_the_best_of_a_column_is_bold_and_what_cheats_never_is():
     )
     page = figures.styled(table).to_html()
     assert re.findall(r"<b>(.*?)</b>", page) == ["70.0 [60.0, 80.0]", "0.25"]
+    assert "AUROC within videos" in figures.styled(table.rename(columns={"other": "auroc_within"})).to_html()
     assert "a &lt;b&gt;" in page and "50 videos" in page and "nan" not in page
     assert 'class="row_heading' not in page  # no index
     assert figures.styled(table).to_html() == page  # the same every time
@@ -92,3 +93,8 @@ def test_comparisons_show_points_and_what_remains_after_correction():
     table = pd.DataFrame(rows, columns=["sampler", "reference", "k", "difference", "low", "high", "p_holm"])
     found = figures.comparisons(table.assign(n_seeds=2, n_videos=50))
     assert list(found.iloc[0]) == ["ST-Ent", "+1.2 [+0.1, +2.0]*", "-0.2 [-1.0, +0.5]", 2, 50]
+
+
+def test_parts_of_a_wide_table_are_of_a_size():
+    table = pd.DataFrame({"sampler": ["a"], **{f"minus dense, K = {i}": ["-12.5 [-13.5, -11.6]*"] for i in range(8)}})
+    assert [len(part.columns) - 1 for part in figures.split_wide(table)] == [4, 4]

@@ -53,3 +53,30 @@ def test_one_clip_no_sampler_and_nothing():
 def test_the_shown_frames_are_the_clips():
     strip = figures.example_video(example()).axes[0]
     assert [int(image.get_array()[0, 0, 0]) for image in strip.images] == [20 * i for i in range(7)]
+
+
+@pytest.mark.parametrize("high, wide, n", [(4, 8, 7), (9, 3, 7), (4, 4, 1), (4, 4, 60)])
+def test_frames_keep_their_shape_inside_their_clip(high, wide, n):
+    table = pd.DataFrame({"clip": range(n), "confidence": 0.5, "image": [np.zeros((high, wide, 3), np.uint8)] * n})
+    figure = figures.video_view(table)
+    figure.canvas.draw()
+    strip = figure.axes[0]
+    for i, image in enumerate(strip.images):
+        x0, x1, y0, y1 = image.get_extent()
+        assert i - 0.5 < x0 < x1 < i + 0.5 and 0 <= y0 < y1 <= 0.96
+        (left, low), (right, top) = strip.transData.transform([(x0, y0), (x1, y1)])
+        assert (right - left) / (top - low) == pytest.approx(wide / high, rel=0.02)
+    assert strip.get_xlim() == (-0.5, n - 0.5) and len(strip.images) == n
+
+
+def test_video_view_without_pictures_and_with_choices():
+    table = pd.DataFrame({"clip": range(5), "confidence": 0.5})
+    axes = figures.video_view(table, {"K = 2": np.arange(5) < 2}).axes
+    assert len(axes) == 2 and axes[0].get_xlim() == (-0.5, 4.5)
+    assert axes[1].images[0].get_array().tolist() == [[1, 1, 0, 0, 0]]
+
+
+def test_video_view_of_a_known_video_has_the_teachers_bars():
+    table = example().assign(confidence=0.5, image=[np.zeros((6, 8, 3), np.uint8)] * 7)
+    strip, bars, line = figures.video_view(table).axes
+    assert len(strip.images) == 7 and len(bars.patches) == 7 and list(line.lines[0].get_ydata()) == [0.5] * 7
