@@ -121,3 +121,18 @@ def run_notebook(name, **parameters):
         plt.close("all")
         let_go()
     return scope
+
+
+@pytest.fixture
+def make_files(tmp_path):
+    """Makes files: make_files(names, or {name: text or bytes}) -> their root. For what is listed, not opened."""
+
+    def make(files):
+        for name in files:
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            content = files[name] if isinstance(files, dict) else ""
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return tmp_path
+
+    return make

@@ -13,7 +13,6 @@ from condi_lib.data import layouts
 from condi_lib.data.folders import folder
 from condi_lib.data.index import frame_numbers
 from condi_lib.data.lists import list_file
-from condi_lib.data.pictures import list_pictures
 from condi_lib.data.splits import carve, check_splits
 from condi_lib.data.tree import printable
 from condi_lib.data.video import VideoError, check_bad_share, probe
@@ -127,7 +126,8 @@ def _read_layout(dataset, root, fold=1, annotations="", fps=0.0):
         "fps": fps or PICTURES_FPS.get(dataset, 25.0),
     }
     videos = videos.assign(**{name: value for name, value in defaults.items() if name not in videos})
-    videos["label"] = pd.Categorical(videos.class_name, classes).codes.astype(int)
+    number = {name: i for i, name in enumerate(classes)}
+    videos["label"] = videos.class_name.map(number).fillna(-1).astype(int)
     videos = videos[[*_COLUMNS, *(name for name in videos if name not in _COLUMNS)]]
     missing, passed_over = sorted(listed.video[~there]), attrs.get("passed_over", [])
     notes = list(attrs.get("notes", []))
@@ -169,7 +169,7 @@ def _segments(videos):
         if not row["ok"]:
             return [row]
         try:
-            numbers = frame_numbers(row["path"], [second for part in parts for second in part[:2]])
+            numbers = frame_numbers(row["path"], [second for part in parts for second in part[:2]], row["fps"]).tolist()
         except VideoError as e:
             return [row | {"ok": False, "error": str(e)}]
         found = []
@@ -196,14 +196,14 @@ def probe_videos(videos, max_bad_share=1.0):
     """
 
     def look(row):
-        if row.error:
-            return 0, 0.0, False, f"{row.path}: {row.error}"
         try:
-            n, fps = _length(row)
-            end = n if row.end_frame == -1 else row.end_frame
-            if row.start_frame >= n or end > n:
-                raise VideoError(f"{row.path}: segment {row.start_frame} to {row.end_frame} is outside its {n} frames")
-            return end - row.start_frame, fps, True, ""
+            if row.error:
+                raise VideoError(f"{row.path}: {row.error}")
+            n, fps = probe(row.path, row.fps, row.start_frame, row.end_frame)
+            # TSN's lists are one off, for want of a flow between the last frames
+            if n + 1 < row.n_listed and os.path.isdir(row.path):
+                raise VideoError(f"{row.path}: holds {n} pictures, its list says {row.n_listed}")
+            return n, fps, True, ""
         except VideoError as e:
             return 0, 0.0, False, str(e)
 
@@ -218,16 +218,3 @@ def probe_videos(videos, max_bad_share=1.0):
     table = pd.concat([videos.drop(columns=["fps", "error", "n_listed"], errors="ignore"), extra], axis=1)
     table.attrs = videos.attrs
     return table
-
-
-def _length(row):
-    """(frames, frames a second) of a row's whole video. Raises VideoError."""
-    if not os.path.isdir(row.path):
-        return probe(row.path)
-    try:
-        n = len(list_pictures(row.path))
-    except (OSError, ValueError) as e:
-        raise VideoError(f"{row.path}: {e}") from e
-    if n + 1 < row.n_listed:  # TSN's lists are one off, for want of a flow between the last frames
-        raise VideoError(f"{row.path}: holds {n} pictures, its list says {row.n_listed}")
-    return n, row.fps

@@ -40,15 +40,15 @@ def _named(header, fold=1):
     return {ours: name for ours, name in found.items() if name is not None}
 
 
-def _header(lines):
-    """The separator of a first line that names columns path and label, or None."""
+def _header(lines, columns=("path", "label")):
+    """The separator of a first line that names these columns, or None."""
     for separator in (",", "\t", ";", "|"):
-        if lines and {"path", "label"} <= _named(lines[0][1].split(separator)).keys():
+        if lines and separator in lines[0][1] and set(columns) <= _named(lines[0][1].split(separator)).keys():
             return separator
     return None
 
 
-def is_list(path, exists=lambda path: False):
+def is_list(path, exists):
     """Whether a file names videos: by its columns, or since `exists` finds one of its first lines' paths."""
     if ending(path.name) == ".jsonl":
         return True
@@ -61,16 +61,17 @@ def is_list(path, exists=lambda path: False):
 def read_list(path, exists, fold=1):
     """The rows of a list file, text: columns of COLUMNS that it has, and `error` for lines that say nothing.
 
-    exists(listed path) decides how lines are cut where they can be read in several ways. Raises ValueError.
+    exists(listed path), 2 where it lies on disk, 1 where one with another ending does, 0 where none, decides how lines
+    are cut that can be read in several ways. Raises ValueError.
     """
     if ending(path.name) == ".jsonl":
         table = pd.DataFrame([_json_row(path, i, line) for i, line in read_lines(path)])
     else:
         lines = read_lines(path)
-        if separator := _header(lines):
+        if separator := _header(lines, ["path"]):
             table = read_csv(path, sep=separator)
         else:
-            if lines and lines[0][1].lower().split()[0] in COLUMNS["path"].split()[:4]:  # "path label"
+            if lines and {"path", "label"} <= _named(lines[0][1].split()).keys():  # blanks, as in the lines below
                 lines = lines[1:]
             return pd.DataFrame(_plain(lines, exists, path.name)).fillna("")
     named = _named(table.columns, fold)
@@ -202,11 +203,11 @@ def _of_one_kind(paths, exists):
             kind: sum(exists(row["path"]) for p in files for row in _plain(read_lines(p)[:20], exists))
             for kind, files in kinds.items()
         }
-        best = [kind for kind in kinds if there[kind]]
+        best = [kind for kind in kinds if there[kind] and there[kind] == max(there.values())]
         if len(best) != 1:
             raise ValueError(
                 f"annotations: {', '.join(map(str, paths))} are lists of {len(kinds)} kinds; expected one kind, or "
                 "annotations to name a folder with one"
             )
-        kinds = {best[0]: kinds[best[0]]}
+        return kinds[best[0]]
     return next(iter(kinds.values()))

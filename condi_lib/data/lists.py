@@ -23,17 +23,15 @@ def list_file(root, fold, annotations):
     root = Path(root)
     place = Path(annotations).expanduser() if annotations else root
     bases = _bases(root, place.parent if place.is_file() else place)
-    lists, class_files, notes = choose_lists(
-        root, annotations, fold, lambda path: any(os.path.exists(_join(base, path)) for base in bases)
-    )
+    lists, class_files, notes = choose_lists(root, annotations, fold, _seen_below(bases))
     tables = []
     for split, path in lists:
-        own = _bases(root, path.parent)
-        table = read_list(path, lambda listed, own=own: any(os.path.exists(_join(base, listed)) for base in own), fold)
+        bases = _bases(root, path.parent)
+        table = read_list(path, _seen_below(bases), fold)
         if not len(table):
             notes.append(f"{path} names no video")
             continue
-        table = table.assign(path_on_disk=_locate(table.path, own, notes), split=_splits(table, split, path))
+        table = table.assign(path_on_disk=_locate(table.path, bases, notes), split=_splits(table, split, path))
         tables.append(table)
     if not tables:
         raise ValueError(f"annotations: {', '.join(str(path) for _, path in lists)} name no video")
@@ -58,7 +56,7 @@ def _bases(root, place):
     below = [
         Path(root, e.name) for e in os.scandir(root) if _is_utf8(e.name) and not is_left_behind(e.name) and e.is_dir()
     ]
-    return list(dict.fromkeys([None, root, place, *(sorted(below) if len(below) <= 1000 else [])]))
+    return list(dict.fromkeys([None, root, place, *(sorted(below) if len(below) <= 200 else [])]))
 
 
 def _locate(listed, bases, notes):
@@ -67,15 +65,14 @@ def _locate(listed, bases, notes):
     The base under which most of a sample exist is taken for the list; where none do, without the first folders of the
     listed paths, which were written on another machine. A file that is not there is looked for with another ending.
     """
-    sample = listed[:: max(1, len(listed) // 50)]
+    sample, known = listed[:: max(1, len(listed) // 50)], {}
     best, how = 0, (bases[1], 0)
     for cut in range(8):
         for base in bases:
-            if base is None and (cut or not all(map(os.path.isabs, sample))):
-                continue
-            there = sum(os.path.exists(_join(base, _without(path, cut))) for path in sample)
-            if there > best:
-                best, how = there, (base, cut)
+            if base is not None or (not cut and all(map(os.path.isabs, sample))):
+                found = sum(_seen(_join(base, _without(path, cut)), known) is not None for path in sample)
+                if found > best:
+                    best, how = found, (base, cut)
         if best:
             break
     base, cut = how
@@ -83,10 +80,10 @@ def _locate(listed, bases, notes):
         notes.append(
             f"listed paths are read without their first {cut} folders, as {_join(base, _without(sample.iloc[0], cut))}"
         )
-    known, out = {}, []
+    out = []
     for path in listed:
         where = _join(base, _without(path, cut))
-        out.append(where if os.path.exists(where) else _other_ending(where, known))
+        out.append(_seen(where, known) or where)
     return out
 
 
@@ -94,8 +91,10 @@ def _without(path, cut):
     return path.lstrip("/").split("/", cut)[-1] if cut else path
 
 
-def _other_ending(where, known):
-    """The file or folder of the same stem in the same folder, where there is one; else the path as it is."""
+def _seen(where, known):
+    """The path if something lies there, or one of the same stem, whatever its ending, in the same folder; or None."""
+    if os.path.exists(where):
+        return where
     folder, _, name = where.rpartition("/")
     if folder not in known:
         try:
@@ -104,7 +103,18 @@ def _other_ending(where, known):
             names = []
         known[folder] = {stem(name): name for name in names}
     other = known[folder].get(stem(name))
-    return f"{folder}/{other}" if other else where
+    return f"{folder}/{other}" if other else None
+
+
+def _seen_below(bases):
+    """A function: listed path -> 2 where it lies at one of the bases, 1 where one of its stem does, or 0."""
+    known = {}
+
+    def seen(listed):
+        places = [_join(base, listed) for base in bases]
+        return 2 if any(map(os.path.exists, places)) else int(any(_seen(where, known) for where in places))
+
+    return seen
 
 
 def _splits(table, split, path):
