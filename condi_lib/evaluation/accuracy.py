@@ -50,8 +50,7 @@ def outcomes(arrays, scores, ks, average="probs"):
 def _chooser(scores, arrays):
     if callable(scores):
         return scores
-    if not np.isfinite(scores[..., arrays.mask]).all():
-        raise ValueError("scores: found a number that is not finite, expected a finite score of each clip")
+    arrays.check_finite("scores", scores)
     return lambda k: sampler.select(scores, k, arrays.mask)
 
 

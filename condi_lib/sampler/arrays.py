@@ -34,6 +34,15 @@ class ClipArrays:
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("val", "train")}
         return replace(self, **{name: None if value is None else value[rows] for name, value in own.items()})
 
+    def check_finite(self, what, values):
+        """Raises ValueError, naming video and clip, where float [..., V, N] is not finite on a real clip."""
+        bad = ~np.isfinite(values) & self.mask
+        if bad.any():
+            at = tuple(x[0] for x in np.nonzero(bad))
+            raise ValueError(
+                f"{what}: the score of clip {at[-1]} of {self.videos[at[-2]]} is {values[at]}; expected a finite number"
+            )
+
 
 def pad(values, mask):
     """Rows in clip order [M, ...] -> [V, N, ...], zero (False) at padding."""
@@ -153,6 +162,8 @@ class _Checked:
         sizes = np.array([len(x) if np.ndim(x) == 1 else -1 for x in rows])
         self.check((sizes == sizes[0]) & (sizes >= 0), name, sizes, "the number of classes, the same for all")
         values = np.stack(rows).astype(np.float64)
-        good = np.isfinite(values).all(1)
-        self.check(good, name, rows, "finite numbers")
+        finite = np.isfinite(values)
+        if not finite.all():
+            first = values[np.arange(len(values)), finite.argmin(1)]  # the number to show
+            self.check(finite.all(1), name, first, "finite numbers")
         return values

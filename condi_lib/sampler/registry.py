@@ -128,17 +128,11 @@ def _of_both(function, name, arrays):
     """A function of the registry for each seed: (of the split, of val), checked to be finite."""
     found = []
     for one in arrays[SAMPLERS[name].loss]:
-        both = one, replace(one.val, val=one.val, train=one.train)
-        found.append(tuple(_finite(name, function(part), part) for part in both))
+        both = [(part, function(part)) for part in (one, replace(one.val, val=one.val, train=one.train))]
+        for part, values in both:
+            part.check_finite(f"sampler {name}", values)
+        found.append(tuple(values for _, values in both))
     return found
-
-
-def _finite(name, values, arrays):
-    bad = ~np.isfinite(values) & arrays.mask  # (..., V, N)
-    if bad.any():
-        v, i = (int(x[0]) for x in np.nonzero(bad)[-2:])
-        raise ValueError(f"sampler {name}: the score of clip {i} of {arrays.videos[v]} is not finite")
-    return values
 
 
 def score(name, arrays):

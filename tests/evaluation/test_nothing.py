@@ -138,7 +138,7 @@ def test_what_is_no_probability_or_not_finite_is_refused():
             measure(z, np.array([0.5, np.nan]))
     clips = make_clips(0)
     arrays = sampler.clip_arrays(clips, make_scores(clips))
-    with pytest.raises(ValueError, match="scores: found a number that is not finite"):
+    with pytest.raises(ValueError, match="scores: the score of clip 0 of v000 is nan; expected a finite"):
         evaluation.outcomes(arrays, np.full(arrays.mask.shape, np.nan), [1])
     with pytest.raises(ValueError, match="keeps no clip of v000, expected at least one"):
         evaluation.outcomes(arrays, lambda k: arrays.mask & False, [1])
