@@ -46,7 +46,7 @@ def every_measure(clips, scores):
     evaluation.division(arrays["condi_sr"], [3])
     videos = pd.DataFrame({"video": test.videos, "class_name": test.labels.astype(str)})
     evaluation.by_group(found, evaluation.video_groups(test, videos), dense)
-    kinds = sampler.pad(np.full(test.mask.sum(), "clean"), test.mask)
+    kinds = sampler.pad(np.where(np.arange(test.mask.sum()), "clean", "dark"), test.mask)  # one of a kind
     names = sampler.detectors(arrays)
     pd.concat([evaluation.standing_by_kind(name, arrays, kinds, 20) for name in names])
     evaluation.example_table(arrays, kinds)
@@ -113,6 +113,7 @@ def test_intervals_use_the_resamples_in_which_there_is_a_number():
     low, high = evaluation.intervals._interval(values, 3)
     np.testing.assert_allclose((low[0], high[0]), np.quantile([1, 2], (0.025, 0.975)))
     assert np.isnan([low[1], high[1]]).all()
+    np.testing.assert_allclose(evaluation.intervals._interval(values[:, 0], 3), (low[0], high[0]))
     np.testing.assert_allclose(evaluation.holm(np.array([0.02, np.nan, 0.01])), [0.02, np.nan, 0.02])
 
 
