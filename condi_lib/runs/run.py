@@ -228,10 +228,14 @@ class Run:
         val = evaluation.with_truth(self.read_table(clips_file, "03_teacher_labels", split="val"), truth, frames)
         train = self.read_table(clips_file, "03_teacher_labels", ["video", "clip", "label", "correct"], "train")
         train = sampler.train_arrays(train)
-        val_arrays = {"": [sampler.clip_arrays(val) if len(val) else None]}
-        for loss, files in paths.items():
-            tables = (next(_in_step([val], self.read_in_parts(file, step))) for file in files)
-            val_arrays[loss] = [sampler.clip_arrays(val, table) if len(val) else None for table in tables]
+        of_val = {"": [None]} | {
+            loss: [next(_in_step([val], self.read_in_parts(file, step))) if len(val) else None for file in files]
+            for loss, files in paths.items()
+        }
+        val_arrays = {
+            loss: [_of_itself(sampler.clip_arrays(val, table), train) if len(val) else None for table in tables]
+            for loss, tables in of_val.items()
+        }
 
         def parts():
             for part in self.read_in_parts(clips_file, "03_teacher_labels"):
@@ -292,6 +296,11 @@ class Run:
         if step != self.notebook:
             self.inputs[self.name_of(path)] = found["digest"]
         return path
+
+
+def _of_itself(val, train):
+    """val as with_splits wants it for each part, so that what is computed of it is computed once."""
+    return sampler.with_splits(val, val, train).val
 
 
 def folder_name(name):
