@@ -1,9 +1,19 @@
-from condi_lib.data.clips import AUGMENTATIONS, ClipDataset, VideoDataset, decoded_folder, derived_seed
+from condi_lib.data.clips import (
+    AUGMENTATIONS,
+    ClipDataset,
+    Segment,
+    VideoDataset,
+    decoded_folder,
+    derived_seed,
+    segments,
+    stored_clips,
+)
 from condi_lib.data.container import VIDEO_ENDINGS, is_video_name
 from condi_lib.data.datasets import assign_folds, find_teacher_videos, find_videos, probe_videos
 from condi_lib.data.files import remove_leftovers, write_atomically
 from condi_lib.data.index import frame_numbers
 from condi_lib.data.layouts import DATASETS
+from condi_lib.data.store import Store
 from condi_lib.data.stream import in_batches, read_ahead
 from condi_lib.data.video import VideoError, check_bad_share, iter_clips, iter_frames, probe, read_clip, read_clips
 
@@ -12,6 +22,8 @@ __all__ = [
     "DATASETS",
     "VIDEO_ENDINGS",
     "ClipDataset",
+    "Segment",
+    "Store",
     "VideoDataset",
     "VideoError",
     "assign_folds",
@@ -31,5 +43,7 @@ __all__ = [
     "read_clip",
     "read_clips",
     "remove_leftovers",
+    "segments",
+    "stored_clips",
     "write_atomically",
 ]
