@@ -1,6 +1,7 @@
 from condi_lib.data.clips import AUGMENTATIONS, ClipDataset, VideoDataset, decoded_folder, derived_seed
 from condi_lib.data.datasets import DATASETS, MIRROR_MATTERS, find_teacher_videos, find_videos, probe_videos
 from condi_lib.data.files import remove_leftovers, write_atomically
+from condi_lib.data.grid import grid_truth
 from condi_lib.data.index import frame_numbers
 from condi_lib.data.splits import assign_folds, check_splits
 from condi_lib.data.stream import in_batches, read_ahead
@@ -21,6 +22,7 @@ __all__ = [
     "find_teacher_videos",
     "find_videos",
     "frame_numbers",
+    "grid_truth",
     "in_batches",
     "iter_clips",
     "iter_frames",
