@@ -9,9 +9,10 @@ import torch
 from conftest import make_videos
 
 from condi_lib import flops, labelling
-from condi_lib.data import VideoError, planted, read_clips
+from condi_lib.data import VideoError, find_teacher_videos, planted, read_clips
 from condi_lib.models import build_student, build_teacher, drop_class_head, inputs, to_input
-from condi_lib.predictor import Predictor
+from condi_lib.predictor import SHIPPED, Predictor, shipped_predictor
+from condi_lib.runs import read_provenance
 from condi_lib.sampler import clip_arrays, divide, select
 
 
@@ -267,3 +268,21 @@ def test_pixels_that_the_teacher_has_not_seen_are_said_once(setup):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         predict(path, 2)
+
+
+def test_the_shipped_networks_reach_the_accuracy_that_they_state(tmp_path):
+    """In half precision under 4 MB; the accuracy is of the world tiny's trimmed validation videos."""
+    world = planted.world_of("tiny", {"trimmed_train": 1, "train": 1, "val": 1, "test": 1})
+    videos = find_teacher_videos("planted", planted.write(tmp_path / "tiny", world), None)
+    val = videos[videos.split == "val"]
+    predict = shipped_predictor()
+    for name, network in (("teacher", predict.networks["teacher"]), ("student_start", predict.networks["student"])):
+        stated = read_provenance(SHIPPED / f"{name}.safetensors")
+        clips = torch.cat([read_clips(path, 8, 32) for path in val.path])
+        with torch.inference_mode():
+            out = network(to_input(clips, network))
+        right = (out if name == "teacher" else out[0]).argmax(1) == torch.tensor(val.label.to_numpy())
+        assert right.float().mean() == pytest.approx(stated["clip_accuracy"], abs=0.011) and len(val) == 100
+        assert stated["clip_accuracy"] > 0.9 and len(stated["history"]["epoch"]) == 9 - (name != "teacher")
+    assert sum(path.stat().st_size for path in SHIPPED.glob("*.safetensors")) < 4e6
+    assert predict(val.path.iloc[0], k=1)["top5"][0][0] in planted.CLASSES

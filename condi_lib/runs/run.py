@@ -15,7 +15,7 @@ import pyarrow.parquet
 from accelerate import Accelerator
 from safetensors.torch import save_file
 
-from condi_lib import evaluation, sampler
+from condi_lib import evaluation, predictor, sampler
 from condi_lib.data import write_atomically
 from condi_lib.data.identity import VOLATILE, TableDigest, file_identity, table_digest, values_digest, weights_digest
 from condi_lib.models import metadata_of
@@ -34,8 +34,8 @@ from condi_lib.runs.provenance import (
 )
 
 SHIPPED = {
-    "teacher_checkpoint": ROOT / "condi_lib" / "shipped" / "teacher.safetensors",
-    "student_checkpoint": ROOT / "condi_lib" / "shipped" / "student_start.safetensors",
+    "teacher_checkpoint": predictor.SHIPPED / "teacher.safetensors",
+    "student_checkpoint": predictor.SHIPPED / "student_start.safetensors",
 }
 
 

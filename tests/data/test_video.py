@@ -280,7 +280,9 @@ def test_a_folder_that_is_not_one_series_is_named_without_opening_it(tmp_path, f
     folder = tmp_path / "v"
     folder.mkdir()
     names = [f"img_{i}.jpg" for i in range(8, 20) if fault != "gap" or i not in (10, 11)]
-    names += {"double": ["img_09.jpg"], "two series": ["mask_1.jpg", "flow_1.jpg"], "no number": ["cover.jpg"]}.get(fault, [])
+    names += {"double": ["img_09.jpg"], "two series": ["mask_1.jpg", "flow_1.jpg"], "no number": ["cover.jpg"]}.get(
+        fault, []
+    )
     for name in names:
         (folder / name).write_bytes(b"")
     for read in (probe, read_clips):
