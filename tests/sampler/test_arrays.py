@@ -100,9 +100,9 @@ def test_clips_that_come_twice_or_are_missing_are_named():
     clips.attrs["file"], scores.attrs["file"] = "clips.parquet", "scores.parquet"
     one = (scores.video == "v002") & (scores["clip"] == 1)
     for bad, message in (
-        (scores[~one], f"lists {len(clips) - 1} of the clips.parquet's {len(clips)} clips, clip 1 of v002 not at all"),
+        (scores[~one], f"lists {len(clips) - 1} of the clip table's {len(clips)} clips, clip 1 of v002 not at all"),
         (pd.concat([scores, scores[one]]), "clip 1 of v002 twice"),
-        (pd.concat([scores, scores[one].assign(clip=7)]), "clip 7 of v002 beyond those of the clips.parquet"),
+        (pd.concat([scores, scores[one].assign(clip=7)]), "clip 7 of v002 beyond those of the clip table"),
         (scores.drop(columns="video"), "found no column video, which a score table has"),
     ):
         with pytest.raises(ValueError, match=f"scores.parquet: .*{message}"):
