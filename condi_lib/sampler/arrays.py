@@ -140,6 +140,9 @@ class _Checked:
         self.file = table.attrs.get("file", kind)
         if missing := {"video", "clip", *columns} - set(table):
             raise ValueError(f"{self.file}: found no column {', '.join(sorted(missing))}, which a {kind} has")
+        if table.video.isna().any() or not pd.api.types.is_numeric_dtype(table["clip"]):
+            found = table["clip"].dtype if table.video.notna().all() else "a row without a video"
+            raise ValueError(f"{self.file}: video, clip: found {found}; expected a name and a number in each row")
         if not len(table) and expected is None:
             raise ValueError(f"{self.file}: found no clip; expected at least one in the split that is asked for")
         if expected is not None:
@@ -194,7 +197,9 @@ class _Checked:
         """A column of vectors of one length and of finite numbers, float32 [M, C]."""
         rows = self.rows[name].to_list()
         sizes = np.array([len(x) if np.ndim(x) == 1 else -1 for x in rows])
-        self.check((sizes == sizes[0]) & (sizes >= 0), name, sizes, "the number of classes, the same for all")
+        if not (sizes == max(sizes[0], 0)).all():
+            shown = [f"of {n} classes" if n >= 0 else repr(x) for n, x in zip(sizes, rows, strict=True)]
+            self.check((sizes == sizes[0]) & (sizes >= 0), name, shown, "a vector of as many classes for all")
         values = np.stack(rows).astype(np.float32)
         finite = np.isfinite(values)
         if not finite.all():
