@@ -4,10 +4,9 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy import special
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from condi_lib.data import VideoDataset, VideoError, check_bad_share, in_batches, read_ahead
+from condi_lib.data import VideoDataset, VideoError, check_bad_share, in_batches
 from condi_lib.models import MonteCarloDropout, for_inference, memory_advice, to_input
 
 
@@ -16,15 +15,12 @@ def run_over_videos(network, videos, frames, size, batch_size=256, workers=0, de
 
     Outputs are float32 arrays [N, ...] on the CPU (a tuple of them where the network gives a tuple), or a VideoError
     where the video cannot be read; report is iter_frames'. Clips of consecutive videos share batches; a thread, or
-    `workers` processes, decode ahead of the network; decoded: a folder for data.cached_clips. Raises ValueError where
+    `workers` processes, decode ahead of the network; decoded: a data.Store. Raises ValueError where
     an output is not finite.
     """
     network = for_inference(network)
-    dataset = VideoDataset(videos.path, frames, size, decoded)
-    if workers:
-        reading = DataLoader(dataset, batch_size=None, num_workers=workers)
-    else:
-        reading = read_ahead(dataset.__getitem__, range(len(dataset)))
+    dataset = VideoDataset(videos, frames, size, decoded)
+    reading = dataset.in_order(workers)
     found = zip(videos.itertuples(index=False), tqdm(reading, desc=desc, unit="video", total=len(dataset)), strict=True)
     for batch in in_batches(found, _n_clips, batch_size):
         read = [clips for _, (clips, _) in batch if not isinstance(clips, VideoError)]

@@ -41,6 +41,10 @@ class Index:
     def __len__(self):
         return len(self.seconds)
 
+    def begins(self):
+        """The frames from which decoding can begin: int64 [E]."""
+        return np.searchsorted(self.shown_at[self.packets], self.shown_at[self.entries])
+
 
 def index(path, fps=25.0):
     """The Index of a video file, made once while the file stays as it is, or of a folder of pictures, shown at `fps`.

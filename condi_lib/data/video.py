@@ -139,6 +139,52 @@ def read_clip(path, number, frames=16, size=112, start=0, end=None, stride=1, re
     return _to_clip(clip, frames)
 
 
+def read_some_clips(path, start, end, numbers, frames=16, size=112, stride=1, report=None):
+    """The clips `numbers` (ascending) of a segment: uint8 [N, 3, frames, size, size], as in read_clips.
+
+    What lies between two of them is decoded too, unless it is long and an access leaves it out. report["n_frames"]
+    counts what was read. Raises VideoError.
+    """
+    report, span, clips = {} if report is None else report, frames * stride, []
+    runs, total = _runs(path, start, numbers, span), {"n_frames": 0, "fault": "", "n_decoded": 0, "in_order": False}
+    last = np.inf if end is None or end < 0 else end
+    for run in runs:
+        wanted = set(run)
+        first, stop = start + run[0] * span, int(min(last, start + (run[-1] + 1) * span))
+        pictures = _iter_frames(path, size, first, stop, stride, report) if stop > first else iter(())
+        for number in range(run[0], run[-1] + 1):
+            clip = list(islice(pictures, frames))
+            if not clip:
+                raise VideoError(f"{printable(path)}: has no clip {number} of {frames} frames")
+            if number in wanted:
+                clips.append(_to_clip(clip, frames))
+        total = {key: max(total[key], report[key]) if key == "fault" else total[key] + report[key] for key in total}
+    report.update(total, in_order=bool(total["in_order"]))
+    return torch.stack(clips)
+
+
+def _runs(path, start, numbers, span, worth=64):
+    """The numbers in runs: cut where `worth` frames or more between two clips need not be decoded."""
+    cuts = [0, *[i for i in range(1, len(numbers)) if (numbers[i] - numbers[i - 1] - 1) * span >= worth], len(numbers)]
+    runs = [numbers[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+    if len(runs) == 1 or os.path.isdir(path):
+        return runs
+    try:
+        found = index(path)
+    except VideoError:  # decoding says why
+        return [numbers]
+    if found.packets is None:
+        return [numbers]
+    begins, kept = found.begins(), [runs[0]]
+    for run in runs[1:]:
+        last, first = start + (kept[-1][-1] + 1) * span, start + run[0] * span
+        if np.searchsorted(begins, last, "left") < np.searchsorted(begins, first, "right"):
+            kept.append(run)
+        else:
+            kept[-1] = [*kept[-1], *run]
+    return kept
+
+
 def probe(path, fps=25.0, start=0, end=None):
     """(frames, frames per second) of a segment of a video, counted as read_clips counts them, never by a header.
 

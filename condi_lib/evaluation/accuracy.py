@@ -50,8 +50,7 @@ def outcomes(arrays, scores, ks, average="probs"):
 def _chooser(scores, arrays):
     if callable(scores):
         return scores
-    if not np.isfinite(scores[..., arrays.mask]).all():
-        raise ValueError("scores: found a number that is not finite, expected a finite score of each clip")
+    arrays.check_finite("scores", scores)
     return lambda k: sampler.select(scores, k, arrays.mask)
 
 
@@ -145,7 +144,7 @@ def accuracy_table(found, dense, oracle):
     gain = np.concatenate([(one.right - dense).mean((1, 2)) for one in found.values()])
     gains = (right - of_dense).round(12)  # so that what equals dense differs by 0
     columns = [("accuracy", accuracy, right), ("top5", five, top5), ("gain", gain, gains)]
-    columns += [("mean_class", one, classes) for one in mean_class]
+    columns += [("mean_class", one, classes.clip(0, 1)) for one in mean_class]
     for name, mean, draws in columns:
         table = table.assign(**_named(name, (mean, *_interval(draws, n_videos))))
     for name, best in (("headroom", oracle), ("reachable", found.get("truth"))):
@@ -162,7 +161,7 @@ def _means(parts):
 def _linear_class_mean(found):
     """Values [K, S, V] whose mean over videos is the mean-class accuracy, and whose resampled means vary as it does.
 
-    A ratio's first-order form: each video counts by how far it lies from its class' mean.
+    A ratio's first-order form, which may leave [0, 1]: each video counts by how far it lies from its class' mean.
     """
     _, at, n = np.unique(found.labels, return_inverse=True, return_counts=True)
     by_class = found.right[..., np.argsort(at, kind="stable")]

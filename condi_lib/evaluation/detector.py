@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import special
+from scipy import sparse, special
 
 from condi_lib import sampler
 from condi_lib.evaluation.intervals import _interval, ratio, resample
@@ -51,22 +51,30 @@ def _cumulative(correct, score, weights):
         return np.zeros((2, len(_weights(correct, weights)), 1))
     if not np.isfinite(score).all():
         raise ValueError("score: found a number that is not finite, expected a finite score of each clip")
-    order = np.argsort(-score, kind="stable")
-    ends = np.r_[np.flatnonzero(np.diff(score[order])), len(score) - 1]  # ties count together
-    weights, z = _weights(correct, weights)[:, order], correct[order]
-    return np.cumsum(weights * z, 1)[:, ends], np.cumsum(weights * ~z, 1)[:, ends]
+    weights = _weights(correct, weights)
+    if (np.diff(score) > 0).any():  # else it is sorted
+        order = np.argsort(-score, kind="stable")
+        score, correct, weights = score[order], correct[order], weights[:, order]
+    ends = np.r_[np.flatnonzero(np.diff(score)), len(score) - 1]  # ties count together
+    return np.cumsum(weights * correct, 1)[:, ends], np.cumsum(weights * ~correct, 1)[:, ends]
 
 
 def auroc(correct, score, weights=None):
     """Area under the ROC curve, float [B]: the share of (right, wrong) pairs in order, ties counting half."""
-    right, wrong = _cumulative(correct, score, weights)
+    return _auroc(*_cumulative(correct, score, weights))
+
+
+def _auroc(right, wrong):
     new_right, new_wrong = np.diff(right, prepend=0), np.diff(wrong, prepend=0)
     return ratio((new_wrong * (right - new_right / 2)).sum(1), right[:, -1] * wrong[:, -1])
 
 
 def auprc(correct, score, weights=None):
     """Average precision, float [B]: precision at each distinct score, weighted by the recall gained there."""
-    right, wrong = _cumulative(correct, score, weights)
+    return _auprc(*_cumulative(correct, score, weights))
+
+
+def _auprc(right, wrong):
     precision = np.nan_to_num(ratio(right, right + wrong))
     return ratio((np.diff(right, prepend=0) * precision).sum(1), right[:, -1])
 
@@ -76,7 +84,10 @@ def aurc(correct, score, weights=None):
 
     Risk: the share of the clips taken on which the teacher is wrong (El-Yaniv and Wiener 2010). Lower is better.
     """
-    right, wrong = _cumulative(correct, score, weights)
+    return _aurc(*_cumulative(correct, score, weights))
+
+
+def _aurc(right, wrong):
     taken = right + wrong
     return ratio((np.diff(taken, prepend=0) * np.nan_to_num(ratio(wrong, taken))).sum(1), taken[:, -1])
 
@@ -87,10 +98,14 @@ def reliability(correct, prob, weights=None, bins=15):
     Raises ValueError for a probability outside [0, 1].
     """
     _check_probability(prob)
-    inside = np.eye(bins)[np.minimum((prob * bins).astype(int), bins - 1)]  # (M, bins)
     weights = _weights(correct, weights)
-    n = weights @ inside
-    return n, ratio(weights @ (inside * prob[:, None]), n), ratio(weights @ (inside * correct[:, None]), n)
+    rows = np.arange(len(prob) + 1), np.minimum((prob * bins).astype(int), bins - 1)
+
+    def in_bins(values):  # of each clip, in its bin: (M, bins)
+        return weights @ sparse.csr_array((values.astype(float), rows[1], rows[0]), (len(prob), bins))
+
+    n = in_bins(np.ones(len(prob)))
+    return n, ratio(in_bins(prob), n), ratio(in_bins(correct), n)
 
 
 def _check_probability(prob):
@@ -122,12 +137,14 @@ def auroc_within(arrays, score):
 
     Choosing clips depends on the order within a video, not on the order across videos. score float [V, N].
     """
-    out = np.full(len(arrays.labels), np.nan)
-    for i, (z, s, real) in enumerate(zip(arrays.correct, score, arrays.mask, strict=True)):
-        right, wrong = s[real & z][:, None], s[real & ~z]
-        if right.size and wrong.size:
-            out[i] = ((right > wrong).mean() + (right >= wrong).mean()) / 2
-    return out
+    right, wrong = arrays.mask & arrays.correct, arrays.mask & ~arrays.correct
+    in_order = np.zeros(len(right))  # pairs
+    at_once = max(1, 2**22 // right.shape[1] ** 2)
+    for some in (slice(i, i + at_once) for i in range(0, len(right), at_once)):
+        a, b = score[some, :, None], score[some, None, :]
+        pairs = right[some, :, None] & wrong[some, None, :]  # (V, N, N)
+        in_order[some] = ((pairs & (a > b)).sum((1, 2)) + (pairs & (a >= b)).sum((1, 2))) / 2
+    return ratio(in_order, right.sum(1) * wrong.sum(1))
 
 
 def mean_auroc_within(arrays, score, weights=None):
@@ -145,9 +162,10 @@ def _mean_of_known(values, weights):
 
 @dataclass(frozen=True)
 class _Detector:
-    """One seed's clips of test and val, flat."""
+    """One seed's clips of test and val, flat; those of test from the highest score to the lowest."""
 
     arrays: ClipArrays  # of test
+    video: np.ndarray  # int [M], which of them each clip is of
     correct: np.ndarray  # bool [M], z
     score: np.ndarray  # [M]
     val_correct: np.ndarray
@@ -162,9 +180,11 @@ def _detectors(name, arrays):
     probs = sampler.probability(name, arrays) or [None] * len(scores)
     for one, (score, val_score), both in zip(of_seeds, scores, probs, strict=True):
         val = one.val
-        flat = [one.correct[one.mask], score[one.mask], val.correct[val.mask], val_score[val.mask]]
+        order = np.argsort(-score[one.mask], kind="stable")
+        flat = [np.nonzero(one.mask)[0][order], one.correct[one.mask][order], score[one.mask][order]]
+        flat += [val.correct[val.mask], val_score[val.mask]]
         if both is not None:
-            prob, val_prob = both[0][one.mask], both[1][val.mask]
+            prob, val_prob = both[0][one.mask][order], both[1][val.mask]
             scaled = calibrate(prob, val.correct[val.mask], val_prob)
             flat += [prob, scaled if np.isfinite(scaled).all() else None]
         yield _Detector(one, *flat)
@@ -172,18 +192,18 @@ def _detectors(name, arrays):
 
 def _measures(one, threshold, within, videos):
     """{measure: float [B]} of a _Detector in B resamples, of videos counted float [B, V]."""
-    weights = np.repeat(videos, one.arrays.mask.sum(1), 1)
+    weights = videos[:, one.video]
     nothing = np.full(len(videos), np.nan)
     z, score, prob, scaled = one.correct, one.score, one.prob, one.scaled
-    rates = error_rates(z, score, threshold, weights)
+    rates, areas = error_rates(z, score, threshold, weights), _cumulative(z, score, weights)
     at_half = (nothing, nothing) if prob is None else error_rates(z, prob, 0.5, weights)
     return {
         "threshold": np.full(len(videos), threshold),
         **dict(zip(("fpr", "fnr", "fpr_at_half", "fnr_at_half"), (*rates, *at_half), strict=True)),
-        "auroc": auroc(z, score, weights),
+        "auroc": _auroc(*areas),
         "auroc_within": _mean_of_known(within, videos),
-        "auprc": auprc(z, score, weights),
-        "aurc": aurc(z, score, weights),
+        "auprc": _auprc(*areas),
+        "aurc": _aurc(*areas),
         "ece": nothing if prob is None else ece(z, prob, weights),
         "ece_scaled": nothing if scaled is None else ece(z, scaled, weights),
     }
@@ -202,9 +222,9 @@ def detection(name, arrays, draws=300):
     n_videos = len(arrays[""][0].labels)
     videos = np.vstack([np.ones(n_videos), resample(n_videos, draws, rng)])  # the first row: as it is
     per_seed = []
-    for one in _detectors(name, arrays):
+    for one, (score, _) in zip(_detectors(name, arrays), sampler.score(name, arrays), strict=True):
         threshold = choose_threshold(one.val_correct, one.val_score)
-        within = auroc_within(one.arrays, sampler.pad(one.score, one.arrays.mask))
+        within = auroc_within(one.arrays, score)
         some = np.array_split(videos, int(np.ceil(len(videos) * len(one.correct) / 2**23)))
         parts = [pd.DataFrame(_measures(one, threshold, within, part)) for part in some]
         per_seed.append(pd.concat(parts).to_numpy())  # (1 + draws, measures)

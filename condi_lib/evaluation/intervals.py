@@ -45,14 +45,14 @@ def interval(values, draws=BOOTSTRAPS, seed=0):
 
 def _interval(resampled, n_videos):
     """(low, high) of float [draws, ...], of the draws in which it is a number; nan for fewer than two videos."""
-    low, high = np.full((2, *resampled.shape[1:]), np.nan)
-    known = ~np.isnan(resampled)
-    if n_videos > 1 and known.all():
+    shape = resampled.shape[1:]
+    if n_videos < 2:
+        return np.full((2, *shape), np.nan)
+    if not np.isnan(resampled).any():
         return np.quantile(resampled, (0.025, 0.975), axis=0)
-    for at in zip(*np.nonzero(known.any(0)), strict=True) if n_videos > 1 else ():
-        some = (slice(None), *at)
-        low[at], high[at] = np.quantile(resampled[some][known[some]], (0.025, 0.975))
-    return low, high
+    known = (column[~np.isnan(column)] for column in resampled.reshape(len(resampled), -1).T)
+    ends = [np.quantile(draws, (0.025, 0.975)) if len(draws) else (np.nan, np.nan) for draws in known]
+    return np.array(ends).T.reshape(2, *shape)
 
 
 def _columns(**values):

@@ -13,6 +13,7 @@ from condi_lib.models.inputs import (
     check_input,
     device_of,
     input_of,
+    mean_over_crops,
     three_crops,
     to_input,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "input_of",
     "keep_freed_memory",
     "load_weights",
+    "mean_over_crops",
     "memory_advice",
     "metadata_of",
     "network_source",

@@ -89,6 +89,8 @@ def read_checkpoint(path):
         raise ValueError(f"checkpoint: {path} {_in_the_way(str(e), head)}") from None
     except _NoWeights as e:
         raise ValueError(f"checkpoint: {path} {e}") from None
+    except PermissionError as e:
+        raise ValueError(f"checkpoint: {path} cannot be read: {e.strerror}") from None
     except Exception as e:  # torch raises of many kinds on damaged files
         raise ValueError(f"checkpoint: {path} cannot be read, is cut short or damaged: {_plain(e)}") from e
     return _published(path, found)
@@ -136,10 +138,14 @@ def _refuse_other_files(path, head):
             raise _NoWeights("is cut short or damaged; download or copy it again")
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
+            # torch does not look at the check sums (0 where it was told to write none)
+            bad = [part for part in archive.infolist() if part.CRC and _is_damaged(archive, part)]
         if any(name.rpartition("/")[2] == "constants.pkl" for name in names):
             raise _NoWeights(f"is a program (TorchScript), which would have to be run. {RESAVE}")
         if not any(name.rpartition("/")[2] == "data.pkl" for name in names):
             raise _NoWeights(f"is a zip archive of other files ({', '.join(names[:3])}); unpack it")
+        if bad:
+            raise _NoWeights(f"is damaged: check sums of {len(bad)} of {len(names)} parts do not fit; copy it again")
     elif tarfile.is_tarfile(path):
         with tarfile.open(path) as archive:
             names = archive.getnames()
@@ -152,6 +158,17 @@ def _refuse_other_files(path, head):
         raise _NoWeights(f"is a text file, not weights: it begins {text.partition(chr(10))[0][:60]!r}")
     elif not head.startswith(b"\x80"):
         raise _NoWeights("is neither safetensors nor a PyTorch file, or is damaged")
+
+
+def _is_damaged(archive, part):
+    """Whether a part of a zip archive differs from its check sum."""
+    try:
+        with archive.open(part) as content:
+            while content.read(1 << 20):
+                pass
+    except zipfile.BadZipFile:
+        return True
+    return False
 
 
 def _in_the_way(message, head):

@@ -9,6 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.parametrize import is_parametrized
 
 
 @contextmanager
@@ -57,11 +58,16 @@ def fold_batch_norms(network):
     """
     network.eval()
     for module in network.modules():
-        if not isinstance(module, nn.Sequential) and not getattr(module, "runs_in_order", False):
+        in_order = getattr(type(module), "forward", None) is nn.Sequential.forward  # a subclass may have its own
+        if not in_order and not getattr(module, "runs_in_order", False):
             continue
         for (name, conv), (norm_name, norm) in pairwise(list(module.named_children())):
-            # a batch norm without running statistics takes its batch's: there is nothing to fold
-            if isinstance(conv, nn.Conv3d) and isinstance(norm, nn.BatchNorm3d) and norm.track_running_stats:
+            if isinstance(norm, nn.BatchNorm3d) and norm.track_running_stats and _is_plain(conv):
                 setattr(module, name, fuse_conv_bn_eval(conv, norm))
                 setattr(module, norm_name, nn.Identity())
     return network
+
+
+def _is_plain(conv):
+    """Whether the weights of a 3D convolution are what it computes with: weight norm makes them anew at each call."""
+    return isinstance(conv, nn.Conv3d) and not conv._forward_pre_hooks and not is_parametrized(conv)

@@ -1,5 +1,6 @@
 """What a network wants to see, uint8 clips made into that, and whether it is what the network was trained on."""
 
+import math
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -98,11 +99,14 @@ def to_input(clips, network):
 
 
 def check_input(network, frames, size):
-    """Raises ValueError where the network cannot take clips of frames x size x size pixels; it runs one to see."""
+    """Raises ValueError where the network cannot take clips of frames x size x size pixels; it runs one to see.
+
+    So it does where a classifier gives probabilities in place of logits.
+    """
     training = network.training
     try:
-        with torch.inference_mode():
-            network.eval()(to_input(torch.zeros(1, 3, frames, size, size, dtype=torch.uint8), network))
+        with torch.no_grad():  # a lazy module makes its parameters now, and inference mode's could not be trained
+            out = network.eval()(to_input(torch.zeros(1, 3, frames, size, size, dtype=torch.uint8), network))
     except Exception as e:  # anything that a module of the user's own may raise
         wants = input_of(network)
         reason = (str(e) or type(e).__name__).splitlines()[0]
@@ -112,6 +116,8 @@ def check_input(network, frames, size):
         ) from e
     finally:
         network.train(training)
+    if isinstance(out, torch.Tensor) and out.shape[-1] > 1 and out.min() >= 0 and (out.sum(-1) - 1).abs().max() < 1e-4:
+        raise ValueError("teacher: the network gives probabilities, expected logits; leave out its softmax")
 
 
 def three_crops(clips):
@@ -124,3 +130,11 @@ def three_crops(clips):
     side, axis = min(height, width), 3 if height > width else 4
     room = max(height, width) - side
     return torch.stack([clips.narrow(axis, start, side) for start in (0, room // 2, room)], 1)
+
+
+def mean_over_crops(logits, crops=3):
+    """Logits of crops, float [B * crops, C], crops of a clip side by side -> logits of clips [B, C].
+
+    Their softmax is the mean of the crops' softmax, as published accuracies of dense inference average.
+    """
+    return logits.log_softmax(1).unflatten(0, (-1, crops)).logsumexp(1) - math.log(crops)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
-from condi_lib.models.inputs import DEFAULT, as_input
+from condi_lib.models.inputs import DEFAULT, as_input, check_input
 
 
 def is_own(name):
@@ -45,7 +46,8 @@ def network_source(name):
     except (ImportError, ValueError) as e:
         raise ValueError(f"teacher: {name!r}: {module} is not installed ({e})") from e
     if spec is None:
-        raise ValueError(f"teacher: {name!r}: {module} is not installed")
+        hint = f"; a file goes by its ending, {module}.py" if Path(f"{module}.py").is_file() else ""
+        raise ValueError(f"teacher: {name!r}: {module} is not installed{hint}")
     return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
 
 
@@ -59,10 +61,12 @@ def check_own(name):
     except (SyntaxError, ValueError) as e:
         line = f", line {e.lineno}" if getattr(e, "lineno", None) else ""
         raise ValueError(f"teacher: {name!r}: {source}{line} is no Python: {e}") from e
-    defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    functions = ast.FunctionDef | ast.ClassDef
+    defined = [node.name for node in tree.body if isinstance(node, functions)]
+    names = {node.name for node in ast.walk(tree) if isinstance(node, functions)}
+    names |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     names |= {a.asname or a.name for node in ast.walk(tree) for a in getattr(node, "names", ()) if hasattr(a, "asname")}
-    if function not in defined and function not in names and "*" not in names and "__getattr__" not in defined:
+    if not names & {function, "*", "__getattr__"}:
         raise ValueError(f"teacher: {source} has no function {function!r}; it has {', '.join(defined) or 'none'}")
 
 
@@ -96,19 +100,22 @@ def build_own(name, num_classes):
             else:
                 loaded = importlib.import_module(module)
             network = getattr(loaded, function)(num_classes)
-    except Exception as e:  # whatever the user's code raises
+    except (Exception, SystemExit) as e:  # whatever the user's code raises; a script may want arguments
         raise ValueError(f"teacher: {name}({num_classes}) fails: {type(e).__name__}: {e}") from e
+    network = getattr(network, "_orig_mod", network)  # of torch.compile, which for_inference decides
+    if isinstance(network, torch.jit.ScriptModule):
+        raise ValueError(f"teacher: {name}({num_classes}) gives a TorchScript program, expected a module that calls it")
     if not isinstance(network, nn.Module):
         raise ValueError(f"teacher: {name}({num_classes}) gives {type(network).__name__}, expected an nn.Module")
     try:
-        wants = as_input(getattr(network, "input", DEFAULT))
-    except ValueError as e:
+        network.input = as_input(getattr(network, "input", DEFAULT))
+    except (ValueError, AttributeError) as e:  # a property cannot be set
         raise ValueError(f"teacher: {name}: {e}") from e
-    if getattr(network, "input", None) is not wants:  # which may be a property
-        network.input = wants
     network.register_forward_pre_hook(_contiguous)
     network.register_forward_hook(_Logits(name, num_classes))
-    return network
+    if any(is_lazy(p) for p in network.parameters()):
+        check_input(network, network.input.frames, network.input.size)  # makes them
+    return network.float()
 
 
 def _contiguous(network, args):

@@ -28,7 +28,7 @@ def _first_batch_norm(network, x):
     hooks = [norm.register_forward_pre_hook(stop) for norm in norms]
     training = network.training
     try:
-        with torch.inference_mode():
+        with torch.no_grad():
             network.eval()(x)
     except _Enough:
         pass

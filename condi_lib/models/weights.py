@@ -8,14 +8,15 @@ import torch
 HEADS = ("fc", "classifier", "head", "logits", "confidence")  # top-level names of the layers that belong to a task
 # What wrappers and training code put before the names of layers
 PREFIXES = ("module.", "_orig_mod.", "model.", "network.", "net.", "backbone.", "encoder.", "_forward_module.")
-COUNTERS = ("total_ops", "total_params")  # buffers that a profiler (thop) leaves in every layer
+# Buffers that a profiler (thop) leaves in every layer, and that averaging leaves on top
+COUNTERS = ("total_ops", "total_params", "n_averaged")
 BATCHES = "num_batches_tracked"  # of batch norms, since PyTorch 0.4.1; nothing that these networks compute needs it
 
 
 def load_weights(network, found, name, new_head=False):
     """Loads what read_checkpoint found in the file `name` into `network` and returns it: all of it or nothing.
 
-    Prefixes (PREFIXES) are stripped where that makes keys fit, counters of profilers dropped, batch norms that count no
+    Prefixes (PREFIXES) are stripped where that makes keys fit, COUNTERS dropped, batch norms that count no
     batches taken as they are: `network.note` then says so in one line, and is "" else. new_head: layers named in HEADS
     may be missing from the file, and the last one may have another number of classes there; they keep their fresh
     weights, and a warning says so. Raises ValueError naming the file and the first missing, unexpected and mis-shaped
@@ -47,7 +48,7 @@ def load_weights(network, found, name, new_head=False):
         kind = type(network).__name__
         raise ValueError(f"checkpoint: {name} does not fit {kind} ({len(wanted)} keys): {'; '.join(faults)}")
     taken = {k: fitted[k] for k in wanted if k in fitted and k not in left_out}
-    _check_finite(taken, wanted, name)
+    _check_values(taken, wanted, name)
     if left_out:
         warnings.warn(
             f"checkpoint: {name}: not loaded, new weights instead: {', '.join(left_out.values())}", stacklevel=3
@@ -70,12 +71,12 @@ def _fit_keys(found, wanted):
             own = key
         if own != key:
             stripped[key.removesuffix(own) if key.endswith(own) else "_orig_mod."] += 1
-        fitted[own] = tensor
+        fitted[own] = tensor.reshape(()) if own.endswith(BATCHES) and tensor.numel() == 1 else tensor
     notes = list(getattr(found, "notes", ()))
     if stripped:
         notes.append("stripped " + ", ".join(f"{prefix} from {n} keys" for prefix, n in stripped.items()))
     if dropped:
-        notes.append("dropped " + ", ".join(f"{n} {name}" for name, n in dropped.items()) + " of a profiler")
+        notes.append("dropped " + ", ".join(f"{n} {name}" for name, n in dropped.items()))
     if any(k.endswith(BATCHES) for k in wanted) and not any(k.endswith(BATCHES) for k in fitted):
         notes.append(f"batch norms without {BATCHES}, as before PyTorch 0.4.1")
     return fitted, notes
@@ -100,12 +101,15 @@ def _differ_in_classes_alone(keys, fitted, wanted):
     return len(sizes) == 1 and all(len(here) and there[1:] == here[1:] for there, here in pairs)
 
 
-def _check_finite(taken, wanted, name):
+def _check_values(taken, wanted, name):
     for key, tensor in taken.items():
         if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta:
             raise ValueError(f"checkpoint: {name}: {key} is sparse, quantised or empty; expected plain numbers")
         if not wanted[key].is_floating_point():
             continue
+        if not tensor.is_floating_point():
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise ValueError(f"checkpoint: {name}: {key} is {kind}, expected floating-point numbers")
         bad = int((~torch.isfinite(tensor.to(wanted[key].dtype))).sum())  # as it will be: double may not fit into float
         if bad:
             raise ValueError(f"checkpoint: {name}: {key} has {bad} of {tensor.numel()} values that are NaN or infinite")

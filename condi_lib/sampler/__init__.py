@@ -1,4 +1,4 @@
-from condi_lib.sampler.arrays import ClipArrays, clip_arrays, pad
+from condi_lib.sampler.arrays import ClipArrays, clip_arrays, join_arrays, pad
 from condi_lib.sampler.choose import (
     SHARES,
     above_threshold,
@@ -19,7 +19,9 @@ from condi_lib.sampler.registry import (
     Sampler,
     available,
     detectors,
+    join_studies,
     keep,
+    only_scores,
     probability,
     read_arrays,
     score,
@@ -58,10 +60,13 @@ __all__ = [
     "everything",
     "fit_share",
     "fit_temperature",
+    "join_arrays",
+    "join_studies",
     "keep",
     "largest_class_score",
     "mc_dropout_entropy",
     "no_score",
+    "only_scores",
     "own_confidence",
     "own_score",
     "pad",

@@ -1,6 +1,6 @@
 """Clip and score tables as padded arrays [videos, clips] with a mask (True where a clip is real)."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -8,11 +8,12 @@ import pandas as pd
 from condi_lib.labelling import softmax
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClipArrays:
     """All that a sampler may be given: V videos of at most N clips, C classes, as padded arrays, 0 at padding.
 
-    Floats are float64; what was not read (logits, truth, a score table, other splits) is None.
+    Floats are float64, logits float32 as stored; what was not read (logits, truth, a score table, other splits) is
+    None.
     """
 
     videos: np.ndarray  # str [V]
@@ -28,11 +29,53 @@ class ClipArrays:
     mc_entropy: np.ndarray = None  # [V, N], nats
     val: "ClipArrays" = None  # the validation split, with the same student's scores; V may be 0
     train: "ClipArrays" = None  # the samplers' training split: z alone
+    known: dict = field(default_factory=dict, init=False)  # what the registry has computed: {(what, sampler): [V, N]}
 
     def take(self, rows):
         """The same of some of the videos; val and train as they are."""
-        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("val", "train")}
-        return replace(self, **{name: None if value is None else value[rows] for name, value in own.items()})
+        taken = {name: None if value is None else value[rows] for name, value in _columns(self).items()}
+        return _knowing(replace(self, **taken), {what: value[rows] for what, value in self.known.items()})
+
+    def without_logits(self):
+        """The same, with what the registry has computed, in a fraction of the memory."""
+        return _knowing(replace(self, logits=None, probs=None, student_logits=None), self.known)
+
+    def check_finite(self, what, values):
+        """Raises ValueError, naming video and clip, where float [..., V, N] is not finite on a real clip."""
+        bad = ~np.isfinite(values) & self.mask
+        if bad.any():
+            at = tuple(x[0] for x in np.nonzero(bad))
+            raise ValueError(
+                f"{what}: the score of clip {at[-1]} of {self.videos[at[-2]]} is {values[at]}; expected a finite number"
+            )
+
+
+def _knowing(arrays, known):
+    arrays.known.update(known)
+    return arrays
+
+
+def _columns(arrays):
+    """What holds a row a video."""
+    return {f.name: getattr(arrays, f.name) for f in fields(arrays) if f.name not in ("val", "train", "known")}
+
+
+def join_arrays(parts):
+    """ClipArrays of parts of the videos as those of all, sorted by video; val and train are the first part's."""
+    order = np.argsort(np.concatenate([part.videos for part in parts]), kind="stable")
+    n = max(part.mask.shape[1] for part in parts)
+
+    def join(values):
+        if values[0] is None:
+            return None
+        if values[0].ndim > 1:
+            values = [np.pad(x, [(0, 0), (0, n - x.shape[1])] + [(0, 0)] * (x.ndim - 2)) for x in values]
+        return np.concatenate(values)[order]
+
+    columns = [_columns(part) for part in parts]
+    joined = {name: join([own[name] for own in columns]) for name in columns[0]}
+    known = {what: join([part.known[what] for part in parts]) for what in parts[0].known}
+    return _knowing(replace(parts[0], **joined), known)
 
 
 def pad(values, mask):
@@ -148,11 +191,13 @@ class _Checked:
         return values.astype(dtype)
 
     def vectors(self, name):
-        """A column of vectors of one length and of finite numbers, float64 [M, C]."""
+        """A column of vectors of one length and of finite numbers, float32 [M, C]."""
         rows = self.rows[name].to_list()
         sizes = np.array([len(x) if np.ndim(x) == 1 else -1 for x in rows])
         self.check((sizes == sizes[0]) & (sizes >= 0), name, sizes, "the number of classes, the same for all")
-        values = np.stack(rows).astype(np.float64)
-        good = np.isfinite(values).all(1)
-        self.check(good, name, rows, "finite numbers")
+        values = np.stack(rows).astype(np.float32)
+        finite = np.isfinite(values)
+        if not finite.all():
+            first = values[np.arange(len(values)), finite.argmin(1)]  # the number to show
+            self.check(finite.all(1), name, first, "finite numbers")
         return values

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from condi_lib.models import MC_PASSES
-from condi_lib.sampler.arrays import ClipArrays, clip_arrays
+from condi_lib.sampler.arrays import ClipArrays, clip_arrays, join_arrays
 from condi_lib.sampler.choose import above_threshold, check_k, equidistant, everything, fit_share, top_k, weighted_top_k
 from condi_lib.sampler.scores import (
     largest_class_score,
@@ -101,8 +101,16 @@ def train_arrays(clips):
 
 
 def with_splits(arrays, val=None, train=None):
-    """The arrays beside those of val (None: no videos) and of the training split (None where it is not read)."""
-    return replace(arrays, val=arrays.take(slice(0)) if val is None else val, train=train)
+    """The arrays beside those of val (None: no videos) and of the training split (None where it is not read).
+
+    val knows itself: with_splits(val, val, train).val serves many parts, and what is computed of it is kept.
+    """
+    if val is None:
+        val = arrays.take(slice(0))
+    if val.val is None:
+        val = replace(val, train=train)
+        object.__setattr__(val, "val", val)  # a loop, which frozen arrays cannot be made with
+    return replace(arrays, val=val, train=train)
 
 
 def available(arrays):
@@ -124,20 +132,35 @@ def detectors(arrays):
     return [name for name, s in named.items() if s.keep is top_k and not s.cheats and name != "random"]
 
 
-def _of_both(function, name, arrays):
-    """A function of the registry for each seed: (of the split, of val), checked to be finite."""
-    found = []
-    for one in arrays[SAMPLERS[name].loss]:
-        both = one, replace(one.val, val=one.val, train=one.train)
-        found.append(tuple(_finite(name, function(part), part) for part in both))
-    return found
+def only_scores(arrays):
+    """The same for measures of detectors (evaluation.detection and such): with their scores, without any logits.
+
+    For splits whose logits memory does not hold: join_studies of the only_scores of each part.
+    """
+    for name in detectors(arrays):
+        score(name, arrays), probability(name, arrays)
+    return {loss: [one.without_logits() for one in of_seeds] for loss, of_seeds in arrays.items()}
 
 
-def _finite(name, values, arrays):
-    bad = ~np.isfinite(values) & arrays.mask  # (..., V, N)
-    if bad.any():
-        v, i = (int(x[0]) for x in np.nonzero(bad)[-2:])
-        raise ValueError(f"sampler {name}: the score of clip {i} of {arrays.videos[v]} is not finite")
+def join_studies(parts):
+    """read_arrays' {loss: [ClipArrays of each seed]} of parts of the videos, as that of all."""
+    return {
+        loss: [join_arrays(of_parts) for of_parts in zip(*(p[loss] for p in parts), strict=True)] for loss in parts[0]
+    }
+
+
+def _of_both(what, name, arrays):
+    """What the registry computes (score or probability) for each seed: (of the split, of val), checked to be finite."""
+    return [(_computed(what, name, one), _computed(what, name, one.val)) for one in arrays[SAMPLERS[name].loss]]
+
+
+def _computed(what, name, arrays):
+    if (what, name) in arrays.known:
+        return arrays.known[what, name]
+    values = getattr(SAMPLERS[name], what)(arrays)
+    arrays.check_finite(f"sampler {name}", values)
+    if values.ndim == 2:  # draws are many, and soon made
+        arrays.known[what, name] = values
     return values
 
 
@@ -146,7 +169,7 @@ def score(name, arrays):
 
     Raises ValueError where one is not finite.
     """
-    return _of_both(SAMPLERS[name].score, name, arrays)
+    return _of_both("score", name, arrays)
 
 
 def probability(name, arrays):
@@ -154,9 +177,12 @@ def probability(name, arrays):
 
     None too where the score table has no confidence.
     """
-    function = SAMPLERS[name].probability
-    known = function and all(function(one) is not None for one in arrays[SAMPLERS[name].loss])
-    return _of_both(function, name, arrays) if known else None
+    sampler = SAMPLERS[name]
+    if not sampler.probability:
+        return None
+    if sampler.probability is own_confidence and any(one.confidence is None for one in arrays[sampler.loss]):
+        return None
+    return _of_both("probability", name, arrays)
 
 
 @dataclass(frozen=True)
@@ -190,7 +216,7 @@ def _chooser(sampler, arrays, scores, val_scores):
 
     if not sampler.classes:
         return Chooser(weights)
-    val = replace(arrays.val, val=arrays.val, train=arrays.train)
+    val = arrays.val
     of_val = sampler.classes(val)
 
     def share(k):

@@ -43,8 +43,9 @@ def scaled_entropy(arrays):
     """
     val = arrays.val
     labels = np.broadcast_to(val.labels[:, None], val.mask.shape)[val.mask]
-    temperature = fit_temperature(val.student_logits[val.mask], labels)
-    return -predictive_entropy(arrays.student_logits / (1.0 if np.isnan(temperature) else temperature))
+    temperature = fit_temperature(val.student_logits[val.mask].astype(np.float64), labels)
+    logits = arrays.student_logits.astype(np.float64)
+    return -predictive_entropy(logits / (1.0 if np.isnan(temperature) else temperature))
 
 
 def mc_dropout_entropy(arrays):

@@ -46,7 +46,7 @@ def every_measure(clips, scores):
     evaluation.division(arrays["condi_sr"], [3])
     videos = pd.DataFrame({"video": test.videos, "class_name": test.labels.astype(str)})
     evaluation.by_group(found, evaluation.video_groups(test, videos), dense)
-    kinds = sampler.pad(np.full(test.mask.sum(), "clean"), test.mask)
+    kinds = sampler.pad(np.where(np.arange(test.mask.sum()), "clean", "dark"), test.mask)  # one of a kind
     names = sampler.detectors(arrays)
     pd.concat([evaluation.standing_by_kind(name, arrays, kinds, 20) for name in names])
     evaluation.example_table(arrays, kinds)
@@ -113,6 +113,7 @@ def test_intervals_use_the_resamples_in_which_there_is_a_number():
     low, high = evaluation.intervals._interval(values, 3)
     np.testing.assert_allclose((low[0], high[0]), np.quantile([1, 2], (0.025, 0.975)))
     assert np.isnan([low[1], high[1]]).all()
+    np.testing.assert_allclose(evaluation.intervals._interval(values[:, 0], 3), (low[0], high[0]))
     np.testing.assert_allclose(evaluation.holm(np.array([0.02, np.nan, 0.01])), [0.02, np.nan, 0.02])
 
 
@@ -138,7 +139,7 @@ def test_what_is_no_probability_or_not_finite_is_refused():
             measure(z, np.array([0.5, np.nan]))
     clips = make_clips(0)
     arrays = sampler.clip_arrays(clips, make_scores(clips))
-    with pytest.raises(ValueError, match="scores: found a number that is not finite"):
+    with pytest.raises(ValueError, match="scores: the score of clip 0 of v000 is nan; expected a finite"):
         evaluation.outcomes(arrays, np.full(arrays.mask.shape, np.nan), [1])
     with pytest.raises(ValueError, match="keeps no clip of v000, expected at least one"):
         evaluation.outcomes(arrays, lambda k: arrays.mask & False, [1])

@@ -184,12 +184,17 @@ FORMS = {
     ),
     "profiled": (
         lambda s: {**s, "total_ops": torch.zeros(1), "layer1.0.conv1.total_params": torch.zeros(1)},
-        "dropped 1 total_ops, 1 total_params of a profiler",
+        "dropped 1 total_ops, 1 total_params;",
     ),
     "profiled, DataParallel": (
         lambda s: {"module." + k: x for k, x in {**s, "fc.total_ops": torch.zeros(1)}.items()},
         "dropped 1 total_ops",
     ),
+    "averaged": (
+        lambda s: {"n_averaged": torch.tensor(3), **{"module." + k: x for k, x in s.items()}},
+        "keys; dropped 1 n_averaged",
+    ),
+    "counters of another shape": (lambda s: {k: x.view(1) if "num_batches" in k else x for k, x in s.items()}, None),
     "before 0.4.1": (
         lambda s: OrderedDict((k, x) for k, x in s.items() if "num_batches" not in k),
         "batch norms without num_batches_tracked, as before PyTorch 0.4.1",
@@ -270,6 +275,34 @@ def test_weights_that_are_no_numbers_are_an_error(key, value, tmp_path):
     save_file({k: x.contiguous() for k, x in student.items()}, tmp_path / "x.safetensors")
     with pytest.raises(ValueError, match="x.safetensors: confidence.bias has 1 of 1 values that are NaN or infinite"):
         build_student(0.25, 3, tmp_path / "x.safetensors")
+
+
+def test_weights_of_another_kind_are_an_error(tmp_path):
+    state = small().state_dict()
+    for other, message in [
+        (state["fc.weight"].to_sparse(), "fc.weight is sparse"),
+        ((100 * state["fc.weight"]).char(), "fc.weight is int8, expected floating-point numbers"),
+        (state["fc.weight"].to(torch.complex64), "fc.weight is complex64, expected floating-point numbers"),
+    ]:
+        torch.save({**state, "fc.weight": other}, tmp_path / "x.pth")
+        with pytest.raises(ValueError, match=f"x.pth: {message}"):
+            small(checkpoint=tmp_path / "x.pth")
+
+
+def test_a_damaged_file_is_told_by_its_check_sums(tmp_path):
+    path, state = tmp_path / "x.pth", small().state_dict()
+    torch.save(state, path)
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2 : len(whole) // 2 + 100] = bytes(100)
+    path.write_bytes(whole)
+    torch.load(path, weights_only=True)  # sees nothing
+    assert "x.pth is damaged: check sums of 1 of" in one_line(path)
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(state, path)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert same_weights(small(checkpoint=path, new_head=False), state)
 
 
 def test_doubles_that_floats_cannot_hold_are_an_error(tmp_path):

@@ -15,6 +15,7 @@ from condi_lib.models import (
     check_pixels,
     device_of,
     for_inference,
+    mean_over_crops,
     three_crops,
     to_input,
 )
@@ -129,3 +130,15 @@ def test_three_crops_cover_the_longer_side(height, width):
     assert torch.equal(first, whole[:side, :side]) and torch.equal(last, whole[-side:, -side:])
     top, left = (height - side) // 2, (width - side) // 2
     assert torch.equal(middle, whole[top : top + side, left : left + side])
+
+
+def test_probabilities_are_averaged_over_crops():
+    logits = torch.randn(4, 3, 7, generator=torch.Generator().manual_seed(0)) * 5
+    found = mean_over_crops(logits.flatten(0, 1))
+    torch.testing.assert_close(found.softmax(1), logits.softmax(2).mean(1))
+    network = torch.nn.Sequential(torch.nn.Conv3d(3, 2, 3), torch.nn.AdaptiveAvgPool3d(1), torch.nn.Flatten())
+    square = scenes(2)  # whose three crops are the clip itself
+    of_crops = network(to_input(three_crops(square).flatten(0, 1), network))
+    torch.testing.assert_close(
+        mean_over_crops(of_crops).softmax(1), network(to_input(square, network)).softmax(1), rtol=1e-4, atol=1e-5
+    )

@@ -179,6 +179,30 @@ def test_folding_batch_norms_changes_nothing_but_rounding(name):
     torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-4)
 
 
+class Swapped(torch.nn.Sequential):
+    def forward(self, x):
+        return self[0](self[1](x))
+
+
+def test_only_what_runs_in_order_and_as_it_stands_is_folded():
+    def pair():
+        conv = torch.nn.Conv3d(3, 3, 1)
+        return conv, torch.nn.BatchNorm3d(3)
+
+    conv, norm = pair()
+    reparametrized = torch.nn.utils.parametrizations.weight_norm(conv)
+    x = torch.randn(2, 3, 2, 4, 4)
+    for network, left in [
+        (torch.nn.Sequential(*pair()), 0),
+        (Swapped(*pair()), 1),
+        (torch.nn.Sequential(reparametrized, norm), 1),
+    ]:
+        network(x)  # so that the batch norm has seen something
+        expected = network.eval()(x)
+        torch.testing.assert_close(fold_batch_norms(network)(x), expected)
+        assert sum(isinstance(m, torch.nn.BatchNorm3d) for m in network.modules()) == left
+
+
 def test_channel_shuffle_interleaves_the_groups():
     x = torch.arange(6).view(1, 6, 1, 1, 1)
     assert channel_shuffle(x).flatten().tolist() == [0, 3, 1, 4, 2, 5]

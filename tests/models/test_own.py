@@ -82,12 +82,47 @@ class Colours(nn.Module):
         return x.mean((2, 3, 4))
 
 
+class Fixed(Colours):
+    input = property(lambda self: {"size": 64})
+
+
 def frames_first(num_classes):
     class Network(nn.Module):
         def forward(self, x):  # wants [B, F, 3, H, W]
             return nn.functional.conv2d(x.flatten(0, 1), torch.ones(num_classes, 3, 1, 1)).mean((2, 3))
 
     return Network()
+
+
+def probabilities(num_classes):
+    return nn.Sequential(Frames(num_classes), nn.Softmax(1))
+
+
+if torch.__version__:
+
+    def in_a_branch(num_classes):
+        return Frames(num_classes)
+
+
+def lazy(num_classes):
+    class Lazy(Frames):
+        def __init__(self, num_classes):
+            super().__init__(num_classes)
+            self.conv = nn.LazyConv2d(WIDTH, 3, 2)
+
+    return Lazy(num_classes)
+
+
+def scripted(num_classes):
+    return torch.jit.script(nn.Identity())
+
+
+def compiled(num_classes):
+    return torch.compile(Frames(num_classes).double())
+
+
+def wants_arguments(num_classes):
+    raise SystemExit(2)
 
 
 def fails(num_classes):
@@ -118,7 +153,7 @@ def own(tmp_path):
     return f"{folder}/my_networks.py"
 
 
-@pytest.mark.parametrize("function", ["build", "as_tuple", "as_object", "as_dict"])
+@pytest.mark.parametrize("function", ["build", "as_tuple", "as_object", "as_dict", "in_a_branch", "compiled", "lazy"])
 def test_a_file_is_a_teacher_whatever_form_its_outputs_have(own, function, tmp_path):
     name = f"{own}:{function}"
     check_teacher_name(name)
@@ -189,8 +224,11 @@ def test_an_installed_module_is_a_teacher_too(tmp_path, monkeypatch):
     name = "torchvision.models.video:r3d_18"  # a name that its package only hands on
     check_teacher_name(name)
     assert network_source(name).is_relative_to(Path(torchvision.__file__).parent)
+    monkeypatch.chdir(package.parent)
+    Path("here.py").write_text("def build(n): pass\n")
     for name, message in [
         ("my_package.nothing:build", "my_package.nothing is not installed"),
+        ("here:build", "here is not installed; a file goes by its ending, here.py"),
         ("no_such_package.networks:build", "no_such_package.networks is not installed"),
         ("my_package.networks:build", r"networks.py has no function 'build'; it has Build"),
     ]:
@@ -217,10 +255,14 @@ def test_a_wrong_name_is_one_error_before_any_work(own, name, message):
             use(name.format(own=own, folder=folder))
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
 @pytest.mark.parametrize(
     ("function", "message"),
     [
         ("fails", r"my_networks.py:fails\(3\) fails: KeyError: 'my own fault'"),
+        ("wants_arguments", r"my_networks.py:wants_arguments\(3\) fails: SystemExit: 2"),
+        ("scripted", r"scripted\(3\) gives a TorchScript program, expected a module that calls it"),
+        ("Fixed", r"my_networks.py:Fixed: property 'input' of 'Fixed' object has no setter"),
         ("no_network", r"my_networks.py:no_network\(3\) gives list, expected an nn.Module"),
         ("takes_nothing", r"takes_nothing\(3\) fails: TypeError: .*takes 0 positional arguments"),
         ("unit_pixels", r"my_networks.py:unit_pixels: input: .* are of pixels in .0, 1."),
@@ -244,6 +286,13 @@ def test_a_network_with_another_mapping_is_found_by_its_first_clip(own, function
     network = build_teacher(f"{own}:{function}", 5)
     with pytest.raises(ValueError, match=f"frames, size: the network cannot take clips of 8 x 32 x 32; .*{message}"):
         check_input(network, 8, 32)
+
+
+def test_probabilities_are_not_logits(own):
+    with pytest.raises(
+        ValueError, match="teacher: the network gives probabilities, expected logits; leave out its soft"
+    ):
+        check_input(build_teacher(f"{own}:probabilities", 5), 8, 32)
 
 
 def test_a_changed_file_is_read_anew(own):

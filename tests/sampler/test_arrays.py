@@ -42,7 +42,7 @@ def spoilt(table, column, video, clip, value):
 
 VECTOR = np.array([0, np.nan, 0, 0], np.float32)
 BAD_CLIPS = [
-    ("teacher_logits", VECTOR, "teacher_logits of clip 1 of v002 is .*nan.*; expected finite numbers"),
+    ("teacher_logits", VECTOR, "teacher_logits of clip 1 of v002 is nan; expected finite numbers"),
     ("teacher_logits", VECTOR[:2], "teacher_logits of clip 1 of v002 is 2; expected the number of classes"),
     ("label", 9, "label of clip 1 of v002 is 9; expected one label a video"),
     ("label", None, "label of clip 1 of v002 is None; expected a whole number"),
@@ -78,7 +78,7 @@ BAD_SCORES = [
     ("confidence", 1.01, "confidence of clip 1 of v002 is 1.01; expected 0 to 1"),
     ("confidence", -0.5, "confidence of clip 1 of v002 is -0.5; expected 0 to 1"),
     ("mc_entropy", -np.inf, "mc_entropy of clip 1 of v002 is -inf; expected a finite number"),
-    ("student_logits", VECTOR, "student_logits of clip 1 of v002 is .*nan.*; expected finite numbers"),
+    ("student_logits", VECTOR, "student_logits of clip 1 of v002 is nan; expected finite numbers"),
     ("student_logits", None, "student_logits of clip 1 of v002 is -1; expected the number of classes"),
 ]
 

@@ -258,7 +258,9 @@ def test_a_sampler_whose_scores_are_not_finite_is_an_error_that_names_the_clip(m
     monkeypatch.setitem(sampler.SAMPLERS, "broken", sampler.Sampler("broken", "beyond", broken, passes=0))
     arrays = whole_study(0)
     first = arrays[""][0].videos[arrays[""][0].mask[:, 2].argmax()]
-    with pytest.raises(ValueError, match=f"sampler broken: the score of clip 2 of {first} is not finite"):
+    with pytest.raises(
+        ValueError, match=f"sampler broken: the score of clip 2 of {first} is nan; expected a finite number"
+    ):
         sampler.keep("broken", arrays)
 
 
