@@ -2,7 +2,7 @@
 
     python benchmarks/listing.py [--videos 650000] [--pictures 2] [--at FOLDER]
 
-Frame folders have `pictures` pictures each: real ones have hundreds, of which listing looks at the first 64.
+Frame folders have `pictures` pictures each: real ones have hundreds, of which listing looks at the first 16.
 """
 
 import argparse

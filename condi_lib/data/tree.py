@@ -16,7 +16,8 @@ viv vob vro vvc webm webp wm wmv wtv xesc xmv xvid y4m
 # What FFmpeg reads as video, by the endings that people meet; not those of sound, subtitles and single pictures
 VIDEO_ENDINGS = frozenset(f".{ending}" for ending in _VIDEOS.split())
 _OFTEN_PICTURES = frozenset((".gif", ".apng", ".webp"))  # beside a video of the same name they are its thumbnail
-PICTURE_ENDINGS = frozenset((".jpg", ".jpeg", ".png"))
+_PICTURES = frozenset(("jpg", "jpeg", "png"))
+PICTURE_ENDINGS = frozenset(f".{ending}" for ending in _PICTURES)
 # Left by operating systems and file servers, beside all names that begin with a dot
 _LEFT_BEHIND = {
     *("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "@recycle", "@recently-snapshot"),
@@ -29,7 +30,7 @@ pkl npy npz mat h5 hdf5 py ipynb sh bat srt vtt ass ssa sub align wav mp3 m4a aa
 list info nfo url lnk
 """
 _TEXT_AND_SOUND = frozenset(f".{ending}" for ending in _NO_VIDEOS.split())  # nobody wonders where these are
-_ENOUGH = 64  # pictures without anything else, in a folder that has no folder in it: the rest need not be listed
+_ENOUGH = 16  # pictures without anything else, in a folder that has no folder in it: the rest need not be listed
 
 
 def is_left_behind(name):
@@ -55,8 +56,8 @@ def stem(path):
 
 def is_numbered_picture(name):
     """00001.jpg, img_00001.jpg, image_1.png: a frame. flow_x_00001.jpg is optical flow, and none."""
-    start, end = os.path.splitext(name)
-    return end.lower() in PICTURE_ENDINGS and start[-1:].isdecimal() and not start.lower().startswith("flow")
+    start, _, end = name.rpartition(".")
+    return end.lower() in _PICTURES and start[-1:].isdecimal() and start[:4].lower() != "flow"
 
 
 @dataclass(frozen=True)
@@ -109,13 +110,14 @@ def walk(root):
     entered = []
     while todo:
         folder = todo.pop()
+        path = f"{root}/{folder}"
         try:
-            where = os.stat(os.path.join(root, folder))
+            where = os.stat(path)
             if (where.st_dev, where.st_ino) in seen:
                 continue
             seen.add((where.st_dev, where.st_ino))
             # A folder has two links to it, and one more for each folder in it; file systems that do not count have one
-            inside = _look(os.path.join(root, folder), where.st_nlink != 2)
+            inside = _look(path, where.st_nlink != 2)
         except OSError:
             if not folder:
                 raise
