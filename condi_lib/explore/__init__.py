@@ -1,5 +1,5 @@
 from condi_lib.explore.explorer import Explorer, explorer
-from condi_lib.explore.load import load_predictor
+from condi_lib.explore.load import example_video, load_predictor
 from condi_lib.explore.notes import Notes
 from condi_lib.explore.own_video import cost_table, dense_predictor, known_classes, top5_table, uploader, view_of
 from condi_lib.explore.strip import Strip
@@ -20,6 +20,7 @@ __all__ = [
     "clip_table",
     "cost_table",
     "dense_predictor",
+    "example_video",
     "explorer",
     "filters",
     "find_runs",

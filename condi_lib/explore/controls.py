@@ -10,6 +10,13 @@ from condi_lib.explore.study import DIVIDED, ORDERS
 from condi_lib.sampler import SAMPLERS
 
 
+class Box(widgets.VBox):
+    """A box whose text, which is what a stored notebook shows, says how to see it."""
+
+    def __repr__(self):
+        return "The explorer: open this notebook in JupyterLab and run it to see it."
+
+
 def make_controls(names, opened):
     """A namespace of widgets, with the box that holds them all. names: of the runs; opened: the one that is shown."""
 
@@ -20,11 +27,11 @@ def make_controls(names, opened):
         return widgets.Button(description=name, icon=icon, layout={"width": width})
 
     def slider(name, low):
-        return widgets.IntSlider(low, low, 1, description=name, layout={"width": "290px"})
+        return widgets.IntSlider(low, low, 1, description=name, layout={"width": "260px"})
 
     one = SimpleNamespace(
-        run=dropdown("run", names, "340px"),
-        split=dropdown("split", width="170px"),
+        run=dropdown("run", names, "320px"),
+        split=dropdown("split", width="160px"),
         k=slider("K", 1),
         k_student=slider("K_s", 0),
         first=dropdown("sampler", width="290px"),
@@ -55,7 +62,7 @@ def make_controls(names, opened):
         [one.note, one.save],
         [one.said],
     )
-    one.box = widgets.VBox([widgets.HBox(row, layout={"flex_flow": "row wrap", "width": "100%"}) for row in rows])
+    one.box = Box([widgets.HBox(row, layout={"flex_flow": "row wrap", "width": "100%"}) for row in rows])
     return one
 
 
@@ -70,7 +77,7 @@ def numbers_table(study, split, video, k, k_student, names):
     """What some samplers make of a video and of its split, and at what price, as HTML."""
     v = study.place(split, video)
     truth = study.classes[int(study.table(split).labels[v])]
-    head = ("", f"this video: {truth}", f"accuracy, {split} split", "price of a video", "expected time")
+    head = ("", f"this video: {truth}", f"accuracy, {split}", "a video costs", "and takes")
     body = []
     for name in dict.fromkeys(names):
         divided = k_student if name == DIVIDED else 0
@@ -80,9 +87,9 @@ def numbers_table(study, split, video, k, k_student, names):
         label = SAMPLERS[name].label + (f", {divided} of {k} to the student" if divided else "")
         said = f"{sign} {html.escape(study.classes[guess])} ({at['probs'][v][guess]:.2f})"
         price = f"{100 * at['multiply_adds_of_dense']:.0f} % of dense's multiply-adds"
-        time = f"{1000 * at['seconds']:.1f} ms ({100 * at['seconds_of_dense']:.0f} % of dense, {study.costs['device']})"
+        time = f"{1000 * at['seconds']:.1f} ms ({100 * at['seconds_of_dense']:.0f} %; {study.costs['device']})"
         accuracy = f"<b>{100 * at['accuracy']:.1f} %</b>"
         body.append((f"<b>{html.escape(label)}</b>", said, accuracy, html.escape(price), html.escape(time)))
     rows = [[html.escape(text) for text in head], *body]
-    cells = ("".join(f"<td style='padding:0 1.6em 0 0'>{cell}</td>" for cell in row) for row in rows)
+    cells = ("".join(f"<td style='padding:0 1.6em 0 0;white-space:nowrap'>{cell}</td>" for cell in row) for row in rows)
     return "<table style='line-height:1.6'>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"

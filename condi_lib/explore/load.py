@@ -52,6 +52,18 @@ def load_predictor(folder, loss="condi_sr", seed=0, teacher_checkpoint="", class
     return Predictor(*networks, own["frames"], own["size"], names, loss=loss)
 
 
+def example_video(folder):
+    """(path, class' name) of the first readable test video of a run. Raises MissingStep where there is none."""
+    file = Path(folder) / "labelled_videos.parquet"
+    if not file.is_file():
+        raise runs.MissingStep(f"{file} is missing: run notebooks/03_teacher_labels.ipynb first")
+    videos = pd.read_parquet(file)
+    videos = videos[(videos.split == "test") & videos.ok]
+    if not len(videos):
+        raise runs.MissingStep(f"{file}: found no readable video in the test split; expected at least one")
+    return videos.path.iloc[0], videos.class_name.iloc[0]
+
+
 def _files_of(folder, loss, seed):
     """The weights of a run's teacher and student; raises MissingStep, saying what is there instead."""
     teacher, student = folder / "teacher.safetensors", folder / loss / f"seed{seed}" / "student.safetensors"

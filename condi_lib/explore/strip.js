@@ -1,5 +1,5 @@
 // Draws Strip (strip.py): one column a clip, so that frames, bars, curves and choices of a clip stand above each other.
-const RIGHT = "#0072b2", WRONG = "#d55e00", LABEL = 172, ANSWER = 210, CHART = 84;
+const RIGHT = "#0072b2", WRONG = "#d55e00", CHART = 84;
 
 const CSS = `
 .condi-strip { font-family: var(--jp-ui-font-family, sans-serif); font-size: 12px; color: var(--jp-ui-font-color1, #222); }
@@ -9,11 +9,13 @@ const CSS = `
 .condi-strip td.name { position: sticky; left: 0; z-index: 2; padding-right: 8px; text-align: right; text-overflow: ellipsis;
   background: var(--jp-layout-color0, white); }
 .condi-strip td.answer { padding-left: 10px; text-overflow: ellipsis; }
+.condi-strip td.said { white-space: normal; line-height: 1.25; font-size: 11px; }
 .condi-strip td.number { text-align: center; color: var(--jp-ui-font-color2, #666); }
 .condi-strip td.frame { cursor: pointer; padding: 0 1px; }
 .condi-strip img { display: block; width: 100%; object-fit: contain; box-sizing: border-box; }
 .condi-strip td.frame:hover img, .condi-strip td.frame.played img { outline: 2px solid #e69f00; outline-offset: -2px; }
-.condi-strip .mark { height: 5px; margin-top: 1px; }
+.condi-strip tr.marks td { height: 12px; font-size: 10px; line-height: 12px; color: var(--jp-ui-font-color2, #666); }
+.condi-strip .mark { height: 6px; }
 .condi-strip .cell { height: 14px; margin: 0 1px; text-align: center; line-height: 14px; font-size: 10px; color: white;
   background: var(--jp-layout-color2, #ececec); }
 .condi-strip tr.second td { border-bottom: 1px solid var(--jp-border-color2, #ddd); }
@@ -43,6 +45,7 @@ function chart(width, draw) {
   const svg = make("svg", { width, height: CHART, style: "display:block" });
   for (const at of [0, 0.5, 1]) {
     svg.append(make("line", { x1: 0, x2: width, y1: y(at), y2: y(at), stroke: "#ddd" }));
+    if (at !== 0.5) svg.append(make("text", { x: 1, y: y(at) + (at ? 9 : -2) }, `${at}`));
   }
   draw(svg, y);
   return svg;
@@ -77,12 +80,13 @@ function render({ model, el }) {
   const player = make("div", { class: "player" }, canvas, button, slider, time);
   el.classList.add("condi-strip");
   el.append(make("style", {}, CSS), scroll, player);
-  let movie = [], wanted = null, from = 0, until = 0, frame = 0, timer = 0, w = 40, urls = [];
+  let movie = [], wanted = null, from = 0, until = 0, frame = 0, timer = 0, urls = [];
+  let w = 40, label = 172, answers = 210; // widths of a clip's column, and of those to its left and right
   const view = () => model.get("view");
   const n_clips = () => (view().rows?.[0]?.cells ?? []).length;
 
   function pictures() {
-    urls.forEach(URL.revokeObjectURL);
+    urls.forEach((url) => URL.revokeObjectURL(url));
     urls = model.get("images").map((bytes) => URL.createObjectURL(jpeg(bytes)));
   }
 
@@ -90,11 +94,12 @@ function render({ model, el }) {
     const now = view(), n = n_clips();
     player.style.display = now.n_frames ? "" : "none";
     if (!n) return scroll.replaceChildren();
-    const room = (el.clientWidth || 1000) - LABEL - ANSWER - 4;
-    w = Math.max(26, Math.min(84, Math.floor(room / n)));
+    const room = el.clientWidth || 1000;
+    [label, answers] = room < 900 ? [150, 132] : [172, 210];
+    w = Math.max(22, Math.min(84, Math.floor((room - label - answers - 4) / n)));
     const clips = [...Array(n).keys()];
-    const table = make("table", { style: `width:${LABEL + ANSWER + n * w}px` });
-    const widths = [LABEL, ...clips.map(() => w), ANSWER];
+    const table = make("table", { style: `width:${label + answers + n * w}px` });
+    const widths = [label, ...clips.map(() => w), answers];
     table.append(make("colgroup", {}, ...widths.map((width) => make("col", { style: `width:${width}px` }))));
     const marked = (now.marked ?? []).map((name) => now.rows.find((one) => one.name === name));
     table.append(row("clip", ...clips.map((i) => make("td", { class: "number" }, `${i}`))));
@@ -115,21 +120,20 @@ function render({ model, el }) {
     }
     for (const one of marked) {
       const mark = (cell) => make("td", {}, make("div", { class: "mark", style: cell ? `background:${one.colour}` : "" }));
-      const line = row("", ...one.cells.map(mark));
+      const line = row(`kept by ${one.label}`, ...one.cells.map(mark));
       line.classList.add("marks");
-      line.querySelectorAll("td").forEach((cell) => { cell.style.height = "7px"; });
       table.append(line);
     }
     const wide = (content) => make("td", { colspan: n, style: `height:${CHART}px` }, content);
     if (now.bars) {
-      const line = row("teacher's probability", wide(bars(now.bars, w)), make("td", { class: "answer" }));
-      line.lastChild.innerHTML = `<span style="color:${RIGHT}">■</span> of the true class, right<br>` +
-        `<span style="color:${WRONG}">□</span> of the true class, wrong<br>— largest`;
+      const line = row("teacher's probability", wide(bars(now.bars, w)), make("td", { class: "answer said" }));
+      line.lastChild.innerHTML = `<span style="color:${RIGHT}">■</span> true class, right<br>` +
+        `<span style="color:${WRONG}">□</span> true class, wrong<br>— largest of all`;
       table.append(line);
     }
     if (now.curves?.length) {
       const curves = now.curves.map((curve, i) => ({ ...curve, dashed: i > 0 }));
-      const line = row("sampler's score", wide(lines(curves, n, w)), make("td", { class: "answer" }));
+      const line = row("sampler's score", wide(lines(curves, n, w)), make("td", { class: "answer said" }));
       for (const { label, colour, dashed } of curves) {
         line.lastChild.append(make("div", { title: label }, make("b", { style: `color:${colour}` }, dashed ? "┄ " : "─ "), label));
       }
@@ -164,7 +168,7 @@ function render({ model, el }) {
     const now = view();
     const below = scroll.querySelector("tr.choice");
     cursor.style.height = `${below ? below.offsetTop : 0}px`;
-    cursor.style.left = `${LABEL + (frame / (now.clip_frames || 1)) * w}px`;
+    cursor.style.left = `${label + (frame / (now.clip_frames || 1)) * w}px`;
     cursor.style.display = movie.length && frame < now.n_frames ? "" : "none";
     slider.max = Math.max(0, (now.n_frames || 1) - 1);
     slider.value = Math.floor(frame);
@@ -172,7 +176,11 @@ function render({ model, el }) {
     const clip = model.get("clip");
     scroll.querySelectorAll("td.frame").forEach((cell, i) => cell.classList.toggle("played", i === clip));
     const image = movie[Math.min(movie.length - 1, Math.floor(frame / (now.stride || 1)))];
-    if (!image) return canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+    if (!image) return;
+    show(image);
+  }
+
+  function show(image) {
     if (canvas.width !== image.width || canvas.height !== image.height) {
       canvas.width = image.width;
       canvas.height = image.height;
@@ -220,6 +228,9 @@ function render({ model, el }) {
     [movie, wanted, frame] = [[], null, 0];
     pictures();
     draw();
+    canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+    const [first] = model.get("images"), of = now_shown;
+    if (first) createImageBitmap(jpeg(first)).then((image) => { if (of === now_shown && !movie.length) show(image); });
   }
 
   async function receive(content, buffers) {
@@ -254,7 +265,7 @@ function render({ model, el }) {
   return () => {
     stop();
     watcher.disconnect();
-    urls.forEach(URL.revokeObjectURL);
+    urls.forEach((url) => URL.revokeObjectURL(url));
     model.off("change:images", another);
     model.off("change:view", draw);
     model.off("msg:custom", receive);

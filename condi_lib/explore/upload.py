@@ -29,6 +29,9 @@ class Upload(anywidget.AnyWidget):
         self._folder = self._file = None
         self.on_msg(self._receive)
 
+    def __repr__(self):
+        return "A button for a video: open this notebook in JupyterLab and run it to see it."
+
     def _receive(self, _, content, buffers):
         """start (id, name, size), then pieces (id, at; one buffer each), each acknowledged, so that none overtakes."""
         try:
