@@ -52,7 +52,7 @@ class Upload(anywidget.AnyWidget):
         free = shutil.disk_usage(self._folder).free
         if content["size"] > free:
             raise OSError(f"has {content['size'] / 2**20:,.1f} MiB, more than the {free / 2**20:,.1f} MiB free here")
-        self._file = self._folder / f"video{Path(content['name']).suffix}"
+        self._file = self._folder / "video"  # without its ending: FFmpeg takes letters in a .txt for a film
         self._file.touch()
         self._acknowledge()
 
