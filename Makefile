@@ -4,7 +4,12 @@ PROFILE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: reproduce test test-notebooks test-code lint lab book
+# The weights that the project ships, made anew: the teacher and the student's start of the reference profile
+shipped: .venv/installed
+	$(BIN)/snakemake runs/reference/planted/resnext14_small/teacher.safetensors --configfile config/reference.yaml --cores all --quiet rules
+	$(BIN)/python -m workflow.ship config/reference.yaml
+
+.PHONY: shipped reproduce test test-notebooks test-code lint lab book
 
 reproduce: .venv/installed
 	$(BIN)/snakemake --configfile config/$(PROFILE).yaml --cores all --quiet rules

@@ -4,92 +4,42 @@ import sys
 from contextlib import ExitStack
 
 sys.path.insert(0, workflow.basedir)
-from workflow.profile import ABLATION_FILES, FIGURE_FILES, check_profile, notebook_parameters
+from workflow.profile import check_profile, notebook_parameters
+from workflow.steps import forget_unfinished, paths, stale_files, steps
 
 if workflow.is_main_process:  # its jobs read this file again
     check_profile(config)
     LOCK = ExitStack()  # until this process ends, however it ends; Snakemake's own lock would outlive a kill
+    STALE = {}
+
+    class ByContent(type(workflow)):
+        """Snakemake looks at times. What changed in videos, weights or parameters is in the files, and forced from there."""
+
+        @property
+        def dag_settings(self):
+            return vars(self)["settings of the plan"]
+
+        @dag_settings.setter
+        def dag_settings(self, settings):
+            STALE.update(stale_files(config, settings.targets))
+            settings.forcerun = {*settings.forcerun, *STALE}
+            vars(self)["settings of the plan"] = settings
+
+    workflow.__class__ = ByContent
 
 
 onstart:
     from condi_lib.runs import alone
 
     LOCK.enter_context(alone(config["out"], "snakemake"))
+    for path, reason in STALE.items():
+        print(f"made again: {path}, because {reason}", file=sys.stderr)
+    if workflow.dag_settings.forceall:
+        forget_unfinished(config["out"])
 
 
-OUT, ALL = config["out"], workflow.cores
-RUN = OUT + "/{dataset}/{teacher}"
-SAMPLER = RUN + "/{loss}/seed{seed}"
-TRAINED = [f"{RUN}/{loss}/seed{seed}" for loss in config["losses"] for seed in config["seeds"]]
-VARIANTS = [f"{RUN}/condi_sr-{name}/seed{seed}" for name in config["ablations"] for seed in config["ablation_seeds"]]
-SHOWN = config["figures_out"] + "/{dataset}/{teacher}"
-
-# notebook: (its folder, outputs there or as paths, inputs, threads). Samplers take one thread each: two side by side use two
-# cores better than one with two threads. Notebook 08 takes all threads, so that nothing else runs while it times.
-STEPS = {
-    "01_dataset": (RUN, ["videos.parquet", "table_1_1.parquet"], [], ALL),
-    "02_teacher": (
-        RUN,
-        ["teacher.safetensors", "student_start.safetensors"]
-        + ["teacher_history.parquet", "teacher_confidence.parquet", "teacher.json"],
-        [RUN + "/videos.parquet"],
-        ALL,
-    ),
-    "03_teacher_labels": (
-        RUN,
-        ["clips.parquet", "labelled_videos.parquet", "label_shares.parquet"],
-        [RUN + "/videos.parquet", RUN + "/teacher.safetensors"],
-        ALL,
-    ),
-    "04_oracle": (RUN, ["oracle.parquet"], [RUN + "/clips.parquet"], 1),
-    "05_train_sampler": (
-        SAMPLER,
-        ["student.safetensors", "scores.parquet", "history.parquet", "metrics.json"],
-        [RUN + "/clips.parquet", RUN + "/labelled_videos.parquet", RUN + "/student_start.safetensors"],
-        1,
-    ),
-    "06_sampling": (
-        RUN,
-        ["accuracy_vs_k.parquet", "comparisons.parquet", "groups.parquet", "settings.json", "division.parquet"],
-        [RUN + "/clips.parquet", *(folder + "/scores.parquet" for folder in TRAINED)],
-        1,
-    ),
-    "07_fpr_fnr": (
-        RUN,
-        ["detection.parquet", "curves.parquet", "confidence.parquet", "example.parquet"],
-        [RUN + "/clips.parquet", *(folder + "/scores.parquet" for folder in TRAINED)],
-        1,
-    ),
-    "08_flops_and_time": (
-        RUN,
-        ["cost.parquet", "division_cost.parquet", "seconds.parquet", "costs.json"],
-        [
-            RUN + "/accuracy_vs_k.parquet",
-            RUN + "/division.parquet",
-            RUN + "/settings.json",
-            RUN + "/teacher.safetensors",
-            f"{RUN}/condi_sr/seed{config['seeds'][0]}/student.safetensors",
-        ],
-        ALL,
-    ),
-    "12_ablations": (
-        RUN,
-        ["ablations.parquet", "inference.parquet", *(f"{SHOWN}/{file}" for file in ABLATION_FILES)],
-        [
-            RUN + "/clips.parquet",
-            RUN + "/student_start.safetensors",
-            *(folder + "/scores.parquet" for folder in TRAINED + VARIANTS),
-        ],
-        1,
-    ),
-    "09_figures": (
-        SHOWN,
-        FIGURE_FILES,
-        [f"{RUN}/{step}.ipynb" for step in ("01_dataset", "02_teacher", "03_teacher_labels", "04_oracle")]
-        + [f"{RUN}/{step}.ipynb" for step in ("06_sampling", "07_fpr_fnr", "08_flops_and_time")],
-        1,
-    ),
-}
+ALL = workflow.cores
+STEPS = steps(config)
 
 # What a cluster should set aside for a job of real size: MB of memory, minutes, GPUs. Change it for a study with
 # --set-resources 02_teacher:runtime=2880, or in config/slurm/config.yaml.
@@ -102,10 +52,6 @@ NEEDS = dict.fromkeys(STEPS, (16_000, 120, 0)) | {
 }
 
 
-def paths(folder, outputs):
-    return [name if "/" in name else f"{folder}/{name}" for name in outputs]
-
-
 def shown(path):
     """The path, on the page of `snakemake --report` if it is a figure or what it was made with."""
     if not path.startswith(config["figures_out"]) or not path.endswith((".png", ".json")):
@@ -114,7 +60,8 @@ def shown(path):
     return report(path, category=kind, subcategory="{dataset}, {teacher}", labels={"name": path.split("/")[-1]})
 
 
-EXECUTED = {step: (SAMPLER if spec[0] == SAMPLER else RUN) + f"/{step}.ipynb" for step, spec in STEPS.items()}
+RUN = STEPS["01_dataset"][0]
+EXECUTED = {step: (RUN if step == "09_figures" else spec[0]) + f"/{step}.ipynb" for step, spec in STEPS.items()}
 
 # Each output by name, since Snakemake makes a missing file again only where somebody asks for it
 EVERYTHING = set(
@@ -157,7 +104,7 @@ for step, (folder, outputs, inputs, n_threads) in STEPS.items():
             nb=report(executed, category="executed notebooks", labels={"name": executed}),
         params:
             values=lambda wildcards, step=step: notebook_parameters(config, step, wildcards),
-        threads: n_threads
+        threads: ALL if n_threads == "all" else n_threads
         resources:
             mem_mb=NEEDS[step][0],
             runtime=NEEDS[step][1],

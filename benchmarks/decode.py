@@ -1,16 +1,14 @@
-"""Decoding and listing, as ratios in one run.
+"""Decoding, as ratios in one run.
 
-python benchmarks/decode.py [VIDEO ...] [--size 112] [--rounds 5] [--list 650000]
+python benchmarks/decode.py [VIDEO ...] [--size 112] [--rounds 5]
 
 Frames per second of read_clips against the plainest PyAV loop (decode, reformat, to_ndarray) on the same files, with
 one thread; then several files at once (a thread a video) against the plain loop with FFmpeg's own threads; and against
 torchcodec and decord where they are installed. Without VIDEOs it writes four H.264 files of 300 frames at 320 x 240.
---list N times find_videos on a Kinetics tree of N empty files, and says its resident memory.
 """
 
 import argparse
 import importlib.util
-import resource
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +18,7 @@ import av
 import numpy as np
 import pandas as pd
 
-from condi_lib.data import find_videos, read_clips
+from condi_lib.data import read_clips
 from condi_lib.data.planted import write_video
 from condi_lib.runs import markdown
 
@@ -95,30 +93,11 @@ def decoding(paths, size, rounds):
     print(markdown(pd.DataFrame(rows, columns=["reader", "frames/s", "over the plain loop"])))
 
 
-def listing(n):
-    with tempfile.TemporaryDirectory() as root:
-        rows = ["label,youtube_id,time_start,time_end,split"]
-        for c in range(700):
-            folder = Path(root, "train", f"class {c:03d}")
-            folder.mkdir(parents=True)
-            for i in range(n // 700):
-                (folder / f"{c:03d}_{i:07d}_000000_000010.mp4").touch()
-                rows.append(f"class {c:03d},{c:03d}_{i:07d},0,10,train")
-        Path(root, "train.csv").write_text("\n".join(rows) + "\n")
-        before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
-        videos = find_videos("kinetics", root)
-        seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(f"listed {len(videos):,} videos in {seconds:.1f} s; resident {peak / 2**20:.2f} GiB", end="")
-        print(f" ({before / 2**20:.2f} before)")
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("videos", nargs="*", type=Path)
     parser.add_argument("--size", type=int, default=112)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--list", type=int, default=0, metavar="N")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rng = np.random.default_rng(0)
@@ -128,8 +107,6 @@ def main():
             args.videos.append(Path(folder) / f"{i}.mp4")
             write_video(args.videos[-1], frames, crf=23)
         decoding(args.videos, args.size, args.rounds)
-    if args.list:
-        listing(args.list)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Every figure and table of the study: what notebook 09 makes, from which tables, and what the workflow waits for.
 
 Plain data, so that the workflow can read it without loading a plotting library. Adding a figure is one function in
-figures.py and one line here.
+figures/ and one line here.
 """
 
-# name: (function of figures.py, the tables that it takes, each "notebook/table"). A function that gives a table, or ""
+# name: (function of figures/, the tables that it takes, each "notebook/table"). A function that gives a table, or ""
 # for the first table as it is, makes no picture; the first table (or the one that is given) is saved beside it.
 FIGURES = {
     "framework": ("framework", ()),
@@ -31,7 +31,22 @@ FIGURES = {
     "example": ("example_video", ("07_fpr_fnr/example",)),
     "cost": ("accuracy_vs_cost", ("08_flops_and_time/cost",)),
     "seconds": ("seconds_per_video", ("08_flops_and_time/seconds",)),
+    "headline": (
+        "headline",
+        ("06_sampling/accuracy_vs_k", "07_fpr_fnr/detection", "08_flops_and_time/division_cost"),
+    ),
     "summary": ("summary", ("06_sampling/accuracy_vs_k", "07_fpr_fnr/detection")),
+}
+# What notebook 00 shows: drawings of what the method stands on
+BACKGROUND = {
+    "taxonomy": ("taxonomy", ()),
+    "recurrent_cells": ("recurrent_cells", ()),
+    "cnn_lstm": ("cnn_lstm", ()),
+    "two_streams": ("two_streams", ()),
+    "conv_2d_3d": ("conv_2d_3d", ()),
+    "motion_seen": ("motion_seen", ()),
+    "conv_2plus1d": ("conv_2plus1d", ()),
+    "study_map": ("study_map", ()),
 }
 # What notebook 12 makes
 ABLATIONS = {
@@ -39,8 +54,8 @@ ABLATIONS = {
     "ablations_at_inference": ("", ("12_ablations/inference",)),
 }
 PLANTED_ONLY = {"confidence_by_kind"}  # need the truth, which only the embedded benchmark has
-TABLES = {"ablations_at_inference", "table_1_1", "comparisons", "detection", "summary"}  # without a picture
-PICTURES = {"framework", "inference"}  # without a table
+TABLES = {"ablations_at_inference", "table_1_1", "comparisons", "detection", "summary", "headline"}  # without a picture
+PICTURES = {"framework", "inference", *BACKGROUND}  # without a table
 
 
 def files(name):

@@ -4,10 +4,9 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy import special
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from condi_lib.data import VideoDataset, VideoError, check_bad_share, in_batches, read_ahead
+from condi_lib.data import VideoDataset, VideoError, check_bad_share, in_batches
 from condi_lib.models import MonteCarloDropout, for_inference, memory_advice, to_input
 
 
@@ -16,14 +15,12 @@ def run_over_videos(network, videos, frames, size, batch_size=256, workers=0, de
 
     Outputs are float32 arrays [N, ...] on the CPU (a tuple of them where the network gives a tuple), or a VideoError
     where the video cannot be read; report is iter_frames'. Clips of consecutive videos share batches; a thread, or
-    `workers` processes, decode ahead of the network; decoded: a folder for data.cached_clips.
+    `workers` processes, decode ahead of the network; decoded: a data.Store. Raises ValueError where
+    an output is not finite.
     """
     network = for_inference(network)
-    dataset = VideoDataset(videos.path, frames, size, decoded)
-    if workers:
-        reading = DataLoader(dataset, batch_size=None, num_workers=workers)
-    else:
-        reading = read_ahead(dataset.__getitem__, range(len(dataset)))
+    dataset = VideoDataset(videos, frames, size, decoded)
+    reading = dataset.in_order(workers)
     found = zip(videos.itertuples(index=False), tqdm(reading, desc=desc, unit="video", total=len(dataset)), strict=True)
     for batch in in_batches(found, _n_clips, batch_size):
         read = [clips for _, (clips, _) in batch if not isinstance(clips, VideoError)]
@@ -39,6 +36,7 @@ def run_over_videos(network, videos, frames, size, batch_size=256, workers=0, de
                 continue
             part = [a[start : start + len(clips)] for a in arrays]
             start += len(clips)
+            check_finite(desc, part, row.video, row.path)
             yield row, part[0] if single else tuple(part), report
 
 
@@ -47,7 +45,27 @@ def _n_clips(found):
     return 0 if isinstance(clips, VideoError) else len(clips)
 
 
-def _check_labels(videos, classes):
+def check_finite(what, outputs, video, path, clips=None):
+    """Raises ValueError where one of a network's outputs, float [N, ...] each, is not finite; names clip and file.
+
+    clips: numbers of the N clips; None for 0, 1, 2, ...
+    """
+    for values in outputs:
+        bad = ~np.isfinite(values.reshape(len(values), -1)).all(1)
+        if bad.any():
+            i = int(bad.argmax())
+            found, clip = values[i][~np.isfinite(values[i])].flat[0], i if clips is None else clips[i]
+            raise ValueError(
+                f"{what}: the network's output for clip {clip} of {video} ({path}) is {found}, expected finite numbers;"
+                " its weights are broken, or do not fit these pixels or this precision"
+            )
+
+
+def _check_logits(logits, videos):
+    if not isinstance(logits, np.ndarray) or logits.ndim != 2:
+        shape = getattr(logits, "shape", f"{len(logits)} outputs")
+        raise ValueError(f"teacher: found {shape} for the clips of a video, expected logits [clips, classes]")
+    classes = logits.shape[1]
     bad = videos[(videos.label < 0) | (videos.label >= classes)]
     if len(bad):
         raise ValueError(f"label: {bad.video.iloc[0]} has {bad.label.iloc[0]}, expected 0 to {classes - 1}")
@@ -60,7 +78,7 @@ def label_clips(teacher, videos, frames, size, max_bad_share=0.05, desc="labelli
     (float32 [C]), correct (z of Eq. 3.1). In the video table n_frames is now what was decoded, ok is False for a video
     without a frame, and error says why, or where a video that is used broke off. Raises VideoError where more than
     max_bad_share of the videos cannot be read (at 1 the clip table may be empty), ValueError for a label outside the
-    teacher's classes.
+    teacher's classes and for logits that are not finite.
     """
     tables, n_frames, errors, bad = [], [], [], {}
     for row, logits, report in run_over_videos(teacher, videos, frames, size, desc=desc, **options):
@@ -71,7 +89,7 @@ def label_clips(teacher, videos, frames, size, max_bad_share=0.05, desc="labelli
             check_bad_share(bad.values(), len(videos), max_bad_share)
             continue
         if not tables:
-            _check_labels(videos, logits.shape[1])
+            _check_logits(logits, videos)
         start = np.arange(len(logits)) * frames
         tables.append(
             pd.DataFrame(
@@ -107,37 +125,57 @@ def log_softmax(logits):
 
 
 def predictive_entropy(logits):
-    """H of softmax(logits), in nats: float [..., C] -> float64 [...]."""
-    log_p = log_softmax(logits)
-    return -(np.exp(log_p) * log_p).sum(-1)
+    """H of softmax(logits), in nats: float [..., C] -> float64 [...].
+
+    Exact to float64's relative precision however sure the softmax is, so that the order of sure clips is kept: with g
+    the gaps below the largest logit and S the sum of the others' exp(-g), H = log(1 + S) + sum(exp(-g) g) / (1 + S).
+    """
+    logits = np.asarray(logits, np.float64)
+    if not logits.size:
+        return np.zeros(logits.shape[:-1])
+    gap = logits.max(-1, keepdims=True) - logits
+    others = _without_largest(np.exp(-gap), logits)
+    rest = others.sum(-1)
+    return np.log1p(rest) + (others * gap).sum(-1) / (1 + rest)
 
 
 def entropy(probs):
-    """H of probabilities, in nats: float [..., C] -> float64 [...]."""
-    return special.entr(np.asarray(probs, np.float64)).sum(-1)
+    """H of probabilities, in nats: float [..., C] -> float64 [...]; as exact as predictive_entropy."""
+    probs = np.asarray(probs, np.float64)
+    if not probs.size:
+        return np.zeros(probs.shape[:-1])
+    others = _without_largest(probs, probs)
+    rest = np.minimum(others.sum(-1), 1 - 1 / probs.shape[-1])  # rounding may lift it
+    return special.entr(others).sum(-1) - special.xlog1py(1 - rest, -rest)
+
+
+def _without_largest(values, by):
+    """values [..., C] with 0 in the place of the largest of `by`."""
+    values = values.copy()
+    np.put_along_axis(values, by.argmax(-1, keepdims=True), 0.0, -1)
+    return values
 
 
 def clip_scores(loss, logits, confidence_logit):
-    """(score, confidence) of clips from the outputs of a student trained with `loss`: float64 [N] each.
+    """(score, confidence) of clips from the outputs of a student trained with `loss`: float32 [N] each.
 
-    score, higher is better: minus predictive entropy for st_ent, the confidence logit for sc_rank, z~ (c of st_conf)
-    for the others. confidence is that in [0, 1], nan for st_ent and sc_rank, which have none.
+    score, higher is better: minus predictive entropy for st_ent, the confidence logit for the others (of z~, of c for
+    st_conf), which keeps the order of clips whose probability rounds to 1. confidence: its sigmoid, in [0, 1]; nan for
+    st_ent and sc_rank, which have none.
     """
-    nothing = np.full(len(confidence_logit), np.nan)
+    confidence = np.full(len(confidence_logit), np.nan, np.float32)
     if loss == "st_ent":
-        return -predictive_entropy(logits), nothing
-    confidence_logit = confidence_logit.astype(np.float64)
-    if loss == "sc_rank":
-        return confidence_logit, nothing
-    confidence = 1 / (1 + np.exp(-confidence_logit))
-    return confidence, confidence
+        return -predictive_entropy(logits).astype(np.float32), confidence
+    if loss != "sc_rank":
+        confidence = special.expit(confidence_logit.astype(np.float64)).astype(np.float32)
+    return confidence_logit.astype(np.float32), confidence
 
 
 def score_clips(student, loss, videos, frames, size, seed=0, **options):
     """The score table of a student trained with `loss`: video, clip, score, confidence, student_logits, mc_entropy.
 
     score, confidence: see clip_scores; mc_entropy: predictive entropy (nats) of Monte Carlo dropout, of draws that
-    `seed` decides. Raises VideoError for a video that cannot be read.
+    `seed` decides. Raises VideoError for a video that cannot be read, ValueError for outputs that are not finite.
     """
     torch.manual_seed(seed)
     tables = []
@@ -152,11 +190,13 @@ def score_clips(student, loss, videos, frames, size, seed=0, **options):
                 {
                     "video": row.video,
                     "clip": np.arange(len(logits)),
-                    "score": score.astype(np.float32),
-                    "confidence": confidence.astype(np.float32),
+                    "score": score,
+                    "confidence": confidence,
                     "student_logits": list(logits),
                     "mc_entropy": entropy(probs).astype(np.float32),
                 }
             )
         )
+    if not tables:
+        raise ValueError("videos: found none, expected the videos of val and test to score")
     return pd.concat(tables, ignore_index=True)

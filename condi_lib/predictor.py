@@ -1,16 +1,50 @@
 """From a video file to its classes: decode, score, choose, classify."""
 
+import html
+import os
 import time
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
 from condi_lib import flops
 from condi_lib.data import VideoError, in_batches, read_ahead, read_clips
-from condi_lib.labelling import clip_scores, predictive_entropy, softmax
+from condi_lib.labelling import check_finite, clip_scores, predictive_entropy, softmax
 from condi_lib.models import for_inference, to_input
 from condi_lib.sampler import divide
+
+
+class Prediction(dict):
+    """What Predictor finds in a video: a dict of plain values that json takes, `clips` apart; shown in a line.
+
+    Keys: top5 ([class, probability], best first), score and confidence (as in the score table, one number a clip; None
+    without a student, confidence also where the loss has none), by_student and by_teacher (bool, one a clip: who
+    classified which), multiply_adds ({network: int}), seconds ({"decode", "student", "teacher": float}), n_frames and
+    fault (see iter_frames), path, and clips (uint8 [N, 3, F, H, W]).
+    """
+
+    def to_json(self):
+        """All but the clips: json.dumps takes it."""
+        return {name: value for name, value in self.items() if name != "clips"}
+
+    def table(self):
+        """A row a clip: clip, score, confidence, classified by."""
+        by = np.select([self["by_student"], self["by_teacher"]], ["student", "teacher"], "")
+        columns = {"score": self["score"], "confidence": self["confidence"], "classified by": by}
+        return pd.DataFrame({"clip": np.arange(len(by)), **columns})
+
+    def __repr__(self):
+        top = ", ".join(f"{name} {probability:.2f}" for name, probability in self["top5"][:3])
+        student, teacher, n = sum(self["by_student"]), sum(self["by_teacher"]), len(self["by_teacher"])
+        by = f"{teacher} of {n} clips by the teacher" + f", {student} by the student" * bool(student)
+        return f"Prediction({top}; {by}; {sum(self['seconds'].values()):.2f} s)"
+
+    def _repr_html_(self):
+        rows = "".join(f"<tr><td>{html.escape(str(c))}</td><td>{p:.3f}</td></tr>" for c, p in self["top5"])
+        return f"<p>{html.escape(repr(self))}</p><table><tr><th>class</th><th>probability</th></tr>{rows}</table>"
 
 
 class Predictor:
@@ -19,10 +53,11 @@ class Predictor:
     teacher, student: networks as build_teacher and build_student give them; copies of them run where they lie, as
     models.for_inference makes them. class_names: list of C names, else classes are numbers. loss: what the student was
     trained with, which says how it scores (labelling.clip_scores). Without a student the teacher sees all clips: dense.
+    Raises ValueError where the teacher has another number of classes than there are names.
     """
 
     def __init__(self, teacher, student=None, frames=16, size=112, class_names=None, batch_size=64, loss="condi_sr"):
-        self.device = next(teacher.parameters()).device
+        self.device = next((p.device for p in teacher.parameters()), torch.device("cpu"))
         self.frames, self.size, self.class_names, self.batch_size = frames, size, class_names, batch_size
         self.loss = loss
         self.networks, self.multiply_adds = {}, {}
@@ -30,6 +65,11 @@ class Predictor:
             if network is not None:
                 self.multiply_adds[name] = flops.count(network, frames, size)[0]
                 self.networks[name] = for_inference(network, move=False)
+        blank = torch.zeros(1, 3, frames, size, size, dtype=torch.uint8)
+        self.n_classes = self._run("teacher", blank).shape[1]
+        if class_names is not None and len(class_names) != self.n_classes:
+            found = f"found {len(class_names)} names, but the teacher has {self.n_classes} classes"
+            raise ValueError(f"class_names: {found}; expected one name a class, in order")
 
     def _run(self, name, clips):
         """Outputs of a network for uint8 clips [M, 3, F, H, W], in batches: numpy arrays [M, ...], one or a tuple."""
@@ -41,20 +81,17 @@ class Predictor:
         return [torch.cat(part).float().cpu().numpy() for part in zip(*outputs, strict=True)]
 
     def __call__(self, path, k=None, k_student=0, mode="nested", progress=False):
-        """One video file: decoded once, scored by the student, its k best clips classified (all for k = None).
+        """The Prediction of one video file: decoded once, scored by the student, its k best clips classified.
 
-        Returns a dict: top5 ([class, probability], best first), score, confidence (as in the score table, float [N];
-        None without a student), by_student and by_teacher (bool [N]: who classified which clip), multiply_adds
-        ({network: int}), seconds ({"decode", "student", "teacher": float}), n_frames and fault (see iter_frames), and
-        clips (uint8 [N, 3, F, H, W]). progress: shows a bar of the three stages.
+        k = None: all clips. progress: shows a bar of the three stages.
         Raises VideoError for a file that cannot be read; ValueError for k < 1, k_student outside 0..k, or either
-        without a student.
+        without a student, and for outputs that are not finite.
         """
         with tqdm(total=3, desc="decode", unit="stage", disable=not progress) as bar:
             return self._classify([self._decode(path, bar)], k, k_student, mode, bar)[0]
 
     def each(self, paths, k=None, k_student=0, mode="nested"):
-        """Yields (path, what a call returns, or its VideoError) for each file, in order, faster than single calls.
+        """Yields (path, its Prediction or VideoError) for each file, in order, faster than single calls.
 
         The next files are decoded while the networks work, and the clips of several videos share batches; seconds of a
         network are a video's share of its batch's by clips. Raises ValueError as a call does.
@@ -66,9 +103,10 @@ class Predictor:
                 yield path, decoded if isinstance(decoded, VideoError) else next(found)
 
     def _decode(self, path, bar=None):
-        """(clips, report, seconds) of a video file."""
+        """(clips, report with the path, seconds) of a video file."""
         report, begin = {}, time.perf_counter()
         clips = read_clips(path, self.frames, self.size, report=report)
+        report["path"] = os.fspath(path)
         if bar is not None:
             bar.update()
         return clips, report, time.perf_counter() - begin
@@ -81,58 +119,68 @@ class Predictor:
             return path, e
 
     def _classify(self, videos, k, k_student, mode, bar=None):
-        """What a call returns, for each of some decoded videos."""
+        """The Prediction of each of some decoded videos."""
         student = "student" in self.networks
         if not student and (k is not None or k_student):
             raise ValueError(f"k, k_student: found {k}, {k_student}; without a student all clips go to the teacher")
         clock = _Clock(self.device, bar)
         n = [len(clips) for clips, *_ in videos]
         all_clips = torch.cat([clips for clips, *_ in videos])
-        found = [{"score": None, "confidence": None} for _ in videos]
+        found = [{"score": None, "confidence": None, "probs": []} for _ in videos]
         if student:
             logits, confidence_logit = self._run("student", all_clips)
-            if k_student and not logits.shape[1]:
-                raise ValueError(f"k_student: found {k_student}, but the student has no classification head")
-            for one, own, confidence in zip(found, _split(logits, n), _split(confidence_logit, n), strict=True):
-                one["score"], one["confidence"] = clip_scores(self.loss, own, confidence)
+            if k_student:
+                self._check_classes(logits.shape[1], k_student)
+            outputs = zip(found, videos, _split(logits, n), _split(confidence_logit, n), strict=True)
+            for one, (_, report, _), own, confidence in outputs:
+                _check("student", [own, confidence], report)
+                score, confidence = clip_scores(self.loss, own, confidence)
                 entropy, mask = predictive_entropy(own), np.ones((1, len(own)), bool)
                 at_k = len(own) if k is None else k
-                divided = divide(one["score"][None], entropy[None], at_k, k_student, mask, mode)
+                divided = divide(score[None], entropy[None], at_k, k_student, mask, mode)
                 one["by_student"], one["by_teacher"] = (chosen[0] for chosen in divided)
-                one["probs"] = [softmax(own[one["by_student"]])] if k_student else []
+                one["score"] = score.tolist()
+                one["confidence"] = None if np.isnan(confidence).any() else confidence.tolist()
+                one["probs"] += [softmax(own[one["by_student"]])] if k_student else []
         else:
             for one, m in zip(found, n, strict=True):
-                one |= {"by_student": np.zeros(m, bool), "by_teacher": np.ones(m, bool), "probs": []}
+                one |= {"by_student": np.zeros(m, bool), "by_teacher": np.ones(m, bool)}
         student_seconds = clock.lap()
         chosen = np.concatenate([one["by_teacher"] for one in found])
         if chosen.any():
-            probs = softmax(self._run("teacher", all_clips[torch.from_numpy(chosen)]))
-            for one, own in zip(found, _split(probs, [one["by_teacher"].sum() for one in found]), strict=True):
-                one["probs"].append(own)
+            logits = self._run("teacher", all_clips[torch.from_numpy(chosen)])
+            sizes = [one["by_teacher"].sum() for one in found]
+            for one, (_, report, _), own in zip(found, videos, _split(logits, sizes), strict=True):
+                _check("teacher", [own], report, np.flatnonzero(one["by_teacher"]))
+                one["probs"].append(softmax(own))
         teacher_seconds = clock.lap()
-        names, results = self.class_names, []
+        results = []
         for one, (clips, report, decode_seconds) in zip(found, videos, strict=True):
-            mean = np.concatenate([p for p in one.pop("probs") if len(p)]).mean(0)
-            best = np.argsort(-mean, kind="stable")[:5]
             m, by_teacher = len(clips), int(one["by_teacher"].sum())
-            results.append(
-                {
-                    "top5": [[names[c] if names else c, float(mean[c])] for c in best],
-                    **one,
-                    "multiply_adds": {
-                        "student": m * self.multiply_adds.get("student", 0),
-                        "teacher": by_teacher * self.multiply_adds["teacher"],
-                    },
-                    "seconds": {
-                        "decode": decode_seconds,
-                        "student": student_seconds * m / sum(n),
-                        "teacher": teacher_seconds * by_teacher / max(1, chosen.sum()),
-                    },
-                    "clips": clips,
-                    **report,
-                }
-            )
+            spent = {"student": m * self.multiply_adds.get("student", 0)}
+            spent["teacher"] = by_teacher * self.multiply_adds["teacher"]
+            seconds = {"decode": decode_seconds, "student": student_seconds * m / sum(n)}
+            seconds["teacher"] = teacher_seconds * by_teacher / max(1, int(chosen.sum()))
+            one |= {name: one[name].tolist() for name in ("by_student", "by_teacher")}
+            top5 = self._top5(np.concatenate([p for p in one.pop("probs") if len(p)]).mean(0))
+            results.append(Prediction(top5=top5, **one, multiply_adds=spent, seconds=seconds, clips=clips, **report))
         return results
+
+    def _top5(self, probs):
+        best = np.argsort(-probs, kind="stable")[:5].tolist()
+        return [[self.class_names[c] if self.class_names is not None else c, float(probs[c])] for c in best]
+
+    def _check_classes(self, found, k_student):
+        if not found:
+            raise ValueError(f"k_student: found {k_student}, but the student has no classification head")
+        if found != self.n_classes:
+            raise ValueError(
+                f"k_student: found {k_student}, but the student has {found} classes and the teacher {self.n_classes}"
+            )
+
+
+def _check(network, outputs, report, clips=None):
+    check_finite(network, outputs, Path(report["path"]).name, report["path"], clips)
 
 
 def _n_clips(video):

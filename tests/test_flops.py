@@ -10,12 +10,23 @@ from condi_lib.models import (
 
 
 def test_the_table_of_published_networks():
-    table = flops.published_networks(["resnext101", "r3d_18", 0.25, 1.0, 2.0]).set_index("network")
+    table = flops.published_networks(["resnext101", "r3d_18", "inception_i3d", 0.25, 1.0, 2.0]).set_index("network")
     shown = table[["multiply-adds (10^9)", "published (10^9)"]].to_numpy()
     np.testing.assert_allclose(shown[:, 0], shown[:, 1], rtol=0.01)
     assert table["published (10^6)"]["resnext101"] == pytest.approx(table["parameters (10^6)"]["resnext101"], abs=0.01)
     assert table["published (10^6)"]["r3d_18"] == table["parameters (10^6)"]["r3d_18"]
     assert (table["not counted"] == "").all()
+
+
+def test_i3d_in_the_settings_that_the_thesis_may_have_meant():
+    table = flops.thesis_i3d().set_index(["frames", "size", "crops", "counted"])
+    total = table["10^6 operations, 18 clips"]
+    one, two = "a multiply-add as one", "a multiply-add as two"
+    # 27,832,506,816 multiply-adds at 16 x 224 x 224 by fvcore, which counts batch norm (0.16 %) too
+    assert total[16, 224, 1, one] == pytest.approx(18 * 27832.506816, rel=2e-3)
+    assert total[64, 224, 3, two] == pytest.approx(18 * 3 * 2 * 111331.256064, rel=2e-3)
+    times = table["times the thesis' figure"]
+    assert times.iloc[0] == times[64, 224, 3, two] == pytest.approx(1.063, abs=1e-3)  # nothing is nearer
 
 
 def test_operations_that_are_not_counted_are_named():

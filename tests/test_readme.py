@@ -6,7 +6,7 @@ import re
 import yaml
 
 from condi_lib.runs import ROOT
-from workflow.profile import ABLATION_FILES, FIGURE_FILES
+from workflow.profile import FIGURE_FILES, ablation_files
 
 SHOWN = ROOT / "figures" / "reference" / "planted" / "resnext14_small"
 
@@ -17,7 +17,7 @@ def test_the_readmes_table_is_the_summary_of_the_committed_figures():
 
 def test_every_committed_figure_is_there_with_the_reference_profiles_provenance():
     profile = yaml.safe_load((ROOT / "config" / "reference.yaml").read_text())
-    for name in FIGURE_FILES + ABLATION_FILES:
+    for name in FIGURE_FILES + ablation_files(profile):
         assert (SHOWN / name).is_file()
         if name.endswith(".json"):
             found = json.loads((SHOWN / name).read_text())["provenance"]

@@ -5,12 +5,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from condi_lib import catalogue
+from condi_lib.declared import ROOT, declared_parameters
 
 KEYS = {
     "out": str,
     "figures_out": str,
-    "datasets": dict,  # name: root
-    "teachers": dict,  # network: file of weights to start from, or ""
+    "datasets": dict,  # name: root, or {parameter: value}; the name is the folder, and the layout if none is said
+    "teachers": dict,  # name: weights to start from ("shipped", "" for none), or {parameter: value}; likewise
     "frames": int,
     "size": int,
     "student_width": float,
@@ -21,12 +22,20 @@ KEYS = {
     "ablation_seeds": list,
     "notebooks": dict,  # notebook: {parameter: value}
 }
-NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+NOTEBOOKS = ROOT / "notebooks"
 # What notebooks 09 and 12 write for every data set
 FIGURE_FILES = [
-    file for name in catalogue.FIGURES if name not in catalogue.PLANTED_ONLY for file in catalogue.files(name)
+    file
+    for name in {**catalogue.BACKGROUND, **catalogue.FIGURES}
+    if name not in catalogue.PLANTED_ONLY
+    for file in catalogue.files(name)
 ]
-ABLATION_FILES = [file for name in catalogue.ABLATIONS for file in catalogue.files(name)]
+
+
+def ablation_files(config):
+    """What notebook 12 writes: the figure of variants only where the profile has some."""
+    names = [name for name in catalogue.ABLATIONS if name != "ablations" or config["ablations"]]
+    return [file for name in names for file in catalogue.files(name)]
 
 
 def check_profile(config):
@@ -36,7 +45,7 @@ def check_profile(config):
     data set's root or a teacher's weights that are not there.
     """
     # here: it loads torch, and each job reads this module
-    from condi_lib.runs import check_values, declared_parameters
+    from condi_lib.runs import check_values
 
     for what, keys in (("unknown", config.keys() - KEYS), ("missing", KEYS.keys() - config.keys())):
         if keys:
@@ -53,15 +62,23 @@ def check_profile(config):
     for notebook in config["notebooks"]:
         if notebook not in known:
             raise ValueError(f"profile: notebooks: {notebook!r} is unknown; expected {', '.join(known)}")
-    for dataset, root in config["datasets"].items():
-        if dataset != "planted" and not Path(root).is_dir():  # notebook 01 writes the embedded benchmark
-            raise ValueError(f"profile: datasets: {dataset}: {root!r} is not a folder that is there")
-    for teacher, weights in config["teachers"].items():
-        if weights and not Path(weights).is_file():
-            raise ValueError(f"profile: teachers: {teacher}: {weights!r} is not a file that is there")
+    declared = {notebook: declared_parameters(notebook) for notebook in known}
+    for key in ("dataset", "teacher"):
+        for name in config[f"{key}s"]:
+            entry = entry_of(config, key, name)
+            if unknown := entry.keys() - set().union(*declared.values()):
+                raise ValueError(f"profile: {key}s: {name}: no notebook has a parameter {min(unknown)!r}")
+    for name in config["datasets"]:
+        entry = entry_of(config, "dataset", name)
+        root = entry.get("root", "")
+        if entry["dataset"] != "planted" and not Path(root).expanduser().is_dir():  # notebook 01 writes the benchmark
+            raise ValueError(f"profile: datasets: {name}: {root!r} is not a folder that is there")
+    for name in config["teachers"]:
+        weights = entry_of(config, "teacher", name)["teacher_checkpoint"]
+        if weights not in ("", "shipped") and not Path(weights).expanduser().is_file():
+            raise ValueError(f"profile: teachers: {name}: {weights!r} is not a file that is there")
     students = [*config["losses"], *(f"condi_sr-{variant}" for variant in config["ablations"])]
     jobs = [(nb, students[0]) for nb in known] + [("05_train_sampler", loss) for loss in students]
-    declared = {notebook: declared_parameters(notebook) for notebook in known}
     names = (config["datasets"], config["teachers"], config["seeds"], jobs)
     for dataset, teacher, seed, (notebook, loss) in product(*names):
         wildcards = SimpleNamespace(dataset=dataset, teacher=teacher, loss=loss, seed=seed)
@@ -71,15 +88,23 @@ def check_profile(config):
             raise ValueError(f"profile: {notebook}: {e}") from e
 
 
+def entry_of(config, key, name):
+    """{parameter: value} of an entry of the profile's datasets or teachers (key: dataset, teacher)."""
+    short = {"dataset": "root", "teacher": "teacher_checkpoint"}[key]
+    entry = config[f"{key}s"][name]
+    return {key: name, short: "", **(entry if isinstance(entry, dict) else {short: entry})}
+
+
 def notebook_parameters(config, notebook, wildcards):
     """{name: value} for papermill, of the notebook (such as "05_train_sampler") with these wildcards."""
     values = {name: config[name] for name in ("out", "frames", "size")}
-    values |= {"dataset": wildcards.dataset, "teacher": wildcards.teacher}
-    values |= {"root": config["datasets"][wildcards.dataset], **config["notebooks"].get(notebook, {})}
+    values |= {"data_name": wildcards.dataset, "teacher_name": wildcards.teacher}
+    entries = entry_of(config, "dataset", wildcards.dataset) | entry_of(config, "teacher", wildcards.teacher)
+    known = declared_parameters(notebook)
+    values |= {name: value for name, value in entries.items() if name in known}
+    values |= config["notebooks"].get(notebook, {})
     if notebook in ("02_teacher", "05_train_sampler", "08_flops_and_time", "12_ablations"):
         values |= {name: config[name] for name in ("student_width", "student_repeats")}
-    if notebook == "02_teacher":
-        values |= {"teacher_checkpoint": config["teachers"][wildcards.teacher]}
     if notebook == "05_train_sampler":
         loss, _, variant = wildcards.loss.partition("-")
         values |= {"loss": loss, "variant": variant, "seed": int(wildcards.seed)}

@@ -1,27 +1,48 @@
-from condi_lib.data.clips import AUGMENTATIONS, ClipDataset, VideoDataset, decoded_folder, derived_seed
-from condi_lib.data.datasets import assign_folds, find_teacher_videos, find_videos, probe_videos
+from condi_lib.data.clips import (
+    AUGMENTATIONS,
+    ClipDataset,
+    Segment,
+    VideoDataset,
+    decoded_folder,
+    derived_seed,
+    segments,
+    stored_clips,
+)
+from condi_lib.data.datasets import DATASETS, MIRROR_MATTERS, find_teacher_videos, find_videos, probe_videos
 from condi_lib.data.files import remove_leftovers, write_atomically
-from condi_lib.data.layouts import DATASETS
+from condi_lib.data.index import frame_numbers
+from condi_lib.data.splits import assign_folds, check_splits
+from condi_lib.data.store import Store
 from condi_lib.data.stream import in_batches, read_ahead
-from condi_lib.data.video import VideoError, check_bad_share, iter_clips, read_clips
+from condi_lib.data.video import VideoError, check_bad_share, iter_clips, iter_frames, probe, read_clip, read_clips
 
 __all__ = [
     "AUGMENTATIONS",
-    "DATASETS",
     "ClipDataset",
+    "DATASETS",
+    "MIRROR_MATTERS",
+    "Segment",
+    "Store",
     "VideoDataset",
     "VideoError",
     "assign_folds",
     "check_bad_share",
+    "check_splits",
     "decoded_folder",
     "derived_seed",
     "find_teacher_videos",
     "find_videos",
+    "frame_numbers",
     "in_batches",
     "iter_clips",
+    "iter_frames",
+    "probe",
     "probe_videos",
     "read_ahead",
+    "read_clip",
     "read_clips",
     "remove_leftovers",
+    "segments",
+    "stored_clips",
     "write_atomically",
 ]

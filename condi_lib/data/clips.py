@@ -1,50 +1,74 @@
-"""Clips for networks to learn from, augmentations, and videos kept decoded."""
+"""Clips for networks to learn from, in memory or read video by video, and their augmentations."""
 
-import hashlib
-import json
-import os
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from condi_lib.data.files import write_atomically
-from condi_lib.data.video import VideoError, check_bad_share, read_clip, read_clips
+from condi_lib.data.container import printable
+from condi_lib.data.store import Store
+from condi_lib.data.stream import read_ahead
+from condi_lib.data.video import VideoError, check_bad_share, read_clips, read_some_clips
 
 
-def cached_clips(path, frames, size, folder, report=None):
-    """read_clips through a folder of decoded videos, filled as it is used; None for the folder decodes each time.
+class Segment(NamedTuple):
+    """Frames `start` to `end` of a video as they are shown, end exclusive; None or -1: all that follow."""
 
-    A file changed since (in time or size) is decoded anew, and so is one whose copy cannot be read.
+    path: str
+    start: int = 0
+    end: int | None = None
+
+
+def segments(videos):
+    """The Segment of each row of a video table, in order; whole videos where it has no start_frame and end_frame."""
+    if "start_frame" not in videos:
+        return [Segment(path) for path in videos.path]
+    rows = zip(videos.path, videos.start_frame, videos.end_frame, strict=True)
+    return [Segment(path, int(start), int(end)) for path, start, end in rows]
+
+
+def stored_clips(segment, frames, size, store, numbers=None, report=None, stride=1):
+    """The clips of a Segment, all or those of `numbers` (ascending), through a Store: uint8 [N, 3, F, size, size].
+
+    None for the store decodes each time. report: see iter_frames. Raises VideoError.
     """
-    if folder is None:
-        return read_clips(path, frames, size, report=report)
     report = {} if report is None else report
+    options = {"frames": frames, "size": size, "stride": stride}
+    if store is None and numbers is not None:
+        return read_some_clips(*segment, numbers, report=report, **options)
+    where = dict(segment._asdict(), **options)
+    if store is None:
+        return read_clips(report=report, **where)
     try:
-        found = os.stat(path)
+        file = store.path(segment, **options)
+        found = store.read(file, numbers)
     except OSError as e:
-        raise VideoError(f"{path}: cannot be decoded: {e}") from e
-    key = f"{os.path.abspath(path)} {found.st_mtime_ns} {found.st_size} {frames} {size}"
-    copy = Path(folder) / f"{hashlib.sha1(key.encode()).hexdigest()}.safetensors"
-    try:
-        with safe_open(copy, "pt") as file:
-            report.update(json.loads(file.metadata()["report"]))
-            return file.get_tensor("clips")
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
-        pass  # not there, or cut
-    clips = read_clips(path, frames, size, report=report)
-    write_atomically(copy, lambda part: save_file({"clips": clips}, part, {"report": json.dumps(report)}))
-    return clips
+        raise VideoError(f"{printable(segment.path)}: cannot be decoded: {e}") from e
+    except IndexError as e:
+        raise VideoError(f"{printable(segment.path)}: has no clip {e} of {frames} frames") from e
+    if found:
+        report.update(found[1], n_decoded=0)
+        return found[0]
+    clips = store.write(file, read_clips(report=report, **where), report)
+    if numbers is None:
+        return clips
+    if max(numbers) >= len(clips):
+        raise VideoError(f"{printable(segment.path)}: has no clip {max(numbers)} of {frames} frames")
+    return clips[list(numbers)]
 
 
-def decoded_folder(folder, videos, frames, size, limit_gb=4.0):
-    """`folder` if all clips of the video table take at most limit_gb decoded, else None: for cached_clips."""
+def decoded_folder(folder, videos, frames, size, limit_gb=4.0, quality=0):
+    """The Store of a study's decoded clips in `folder`, to be handed to all that reads them; None for limit_gb 0.
+
+    Without `quality` (exact) it is None too where the clips of the video table do not all fit; with JPEG it keeps what
+    fits.
+    """
     n_clips = np.ceil(videos.n_frames / frames).sum()
-    return folder if n_clips * 3 * frames * size * size <= limit_gb * 2**30 else None
+    fits = n_clips * 3 * frames * size * size <= limit_gb * 2**30
+    return Store(folder, limit_gb, quality) if fits or (quality and limit_gb) else None
 
 
 def derived_seed(*numbers):
@@ -84,62 +108,98 @@ AUGMENTATIONS = {"none": None, "recolour": recolour, "crop": crop, "crop_flip": 
 
 
 class VideoDataset(Dataset):
-    """Whole videos: item i is (uint8 clips [N, 3, F, H, W] or VideoError, report) of the i-th path.
+    """Whole rows of a video table: item i is (uint8 clips [N, 3, F, H, W] or VideoError, report) of the i-th.
 
-    decoded: a folder for cached_clips.
+    decoded: a Store. numbers: for each row the clips wanted, ascending; None: all.
     """
 
-    def __init__(self, paths, frames, size, decoded=None):
-        self.paths, self.frames, self.size, self.decoded = list(paths), frames, size, decoded
+    def __init__(self, videos, frames, size, decoded=None, stride=1, numbers=None):
+        self.segments = segments(videos) if isinstance(videos, pd.DataFrame) else list(videos)
+        self.frames, self.size, self.decoded, self.stride, self.numbers = frames, size, decoded, stride, numbers
 
     def __len__(self):
-        return len(self.paths)
+        return len(self.segments)
 
     def __getitem__(self, i):
-        report = {}
+        report, numbers = {}, None if self.numbers is None else self.numbers[i]
         try:
-            return cached_clips(self.paths[i], self.frames, self.size, self.decoded, report), report
+            segment = self.segments[i]
+            return stored_clips(segment, self.frames, self.size, self.decoded, numbers, report, self.stride), report
         except VideoError as e:
             return e, report
+
+    def in_order(self, workers=0, ahead=6):
+        """Yields the items in order; a thread, or `workers` processes, decode ahead of who takes them."""
+        if workers:
+            return iter(DataLoader(self, batch_size=None, num_workers=workers))
+        return read_ahead(self.__getitem__, range(len(self)), ahead)
 
 
 class ClipDataset(Dataset):
     """Clips for training, a batch at a time: clips uint8 [B, 3, F, H, W], columns, paths (str), bad ({path: reason}).
 
-    videos: the video table; columns: {name: tensor of M rows} for the M clips listed in `table` (video, clip).
-    augment: a function of the batch's clips, such as recolour; what it draws follows from the first clip's number and
-    from `draw`, numbers that training changes with the epoch. All clips are decoded once and held where they take at
-    most `cache_gb`; else each is decoded when it is asked for. Clips that cannot be read are left out, and named in
-    "bad"; more than a share of max_bad_share of the videos raises VideoError. decoded: a folder for cached_clips.
+    videos: the video table, with start_frame and end_frame where its rows are segments; columns: {name: tensor of M
+    rows} for the M clips listed in `table` (video, clip). augment: a function of the batch's clips, such as recolour;
+    what it draws follows from the first clip's number and from `draw`, numbers that training changes with the epoch.
+
+    All clips are decoded once and held where they take at most `cache_gb`. Else `sources` numbers the video of each
+    clip (int64 [M], None before), for an order that takes them nearly one video after the other, and `batches` reads
+    each video once, holding up to `buffer` clips (cache_gb again). Clips that cannot be read are left out, and named in
+    "bad"; more than a share of max_bad_share of the videos raises VideoError. decoded: a Store.
     """
 
     def __init__(
-        self, videos, table, columns, frames, size, augment=None, cache_gb=4.0, max_bad_share=0.05, decoded=None
+        self,
+        videos,
+        table,
+        columns,
+        frames,
+        size,
+        augment=None,
+        cache_gb=4.0,
+        max_bad_share=0.05,
+        decoded=None,
+        stride=1,
     ):
-        paths = videos.set_index("video").path
-        self.where = list(zip(table.video.map(paths), table["clip"], strict=True))
-        self.columns, self.frames, self.size = columns, frames, size
-        self.augment, self.cache, self.bad, self.draw = augment, None, {}, (0, 0)
+        self.segments, rows = segments(videos), pd.Series(range(len(videos)), videos.video)
+        self.rows = table.video.map(rows).to_list()
+        self.where = [(self.segments[row].path, clip) for row, clip in zip(self.rows, table["clip"], strict=True)]
+        self.columns, self.frames, self.size, self.stride = columns, frames, size, stride
+        self.augment, self.cache, self.bad, self.draw, self.decoded = augment, None, {}, (0, 0), decoded
         self.max_bad_share, self.n_videos = max_bad_share, table.video.nunique()
-        if len(table) * 3 * frames * size * size <= cache_gb * 2**30:
-            self._decode_all(table.reset_index(drop=True), paths, decoded)
+        room = cache_gb * 2**30 / (3 * frames * size * size)
+        self.sources, self.buffer = None, int(room)
+        if len(table) <= room:
+            self._decode_all()
+        else:
+            self.sources = torch.tensor(self.rows)
 
-    def _decode_all(self, table, paths, decoded):
-        self.cache = torch.empty(len(table), 3, self.frames, self.size, self.size, dtype=torch.uint8)
-        keep = torch.ones(len(table), dtype=torch.bool)
-        for video, part in tqdm(table.groupby("video", sort=False), desc="decoding", unit="video"):
-            rows = list(part.index)
+    def _decode_all(self):
+        self.cache = torch.empty(len(self.where), 3, self.frames, self.size, self.size, dtype=torch.uint8)
+        keep = torch.ones(len(self.where), dtype=torch.bool)
+        for row, clips in tqdm(self._by_video(range(len(self))).items(), desc="decoding", unit="video"):
             try:
-                clips = cached_clips(paths[video], self.frames, self.size, decoded)
-                if part["clip"].max() >= len(clips):
-                    raise VideoError(f"{paths[video]}: has no clip {part['clip'].max()} of {self.frames} frames")
-                self.cache[rows] = clips[list(part["clip"])]
+                self.cache[clips] = self._read(row, [self.where[i][1] for i in clips])
             except VideoError as e:
-                keep[rows] = False
-                self.note_bad({paths[video]: str(e)})
+                keep[clips] = False
+                self.note_bad({self.segments[row].path: str(e)})
         if not keep.all():
-            self.cache, self.where = self.cache[keep], [w for w, k in zip(self.where, keep, strict=True) if k]
+            self.cache, kept = self.cache[keep], keep.nonzero().flatten().tolist()
+            self.where, self.rows = [self.where[i] for i in kept], [self.rows[i] for i in kept]
             self.columns = {name: column[keep] for name, column in self.columns.items()}
+
+    def _by_video(self, indices):
+        """{row of the video table: [clip indices]}, in the order in which the indices come to the videos."""
+        found = {}
+        for i in indices:
+            found.setdefault(self.rows[i], []).append(i)
+        return found
+
+    def _read(self, row, numbers):
+        """Clips `numbers` of a row of the video table: uint8 [N, 3, F, H, W]."""
+        once = sorted(set(numbers))
+        clips = stored_clips(self.segments[row], self.frames, self.size, self.decoded, once, stride=self.stride)
+        return clips if once == numbers else clips[[once.index(n) for n in numbers]]
 
     def note_bad(self, bad):
         """Records bad videos, {path: reason}; raises VideoError where they are too many."""
@@ -150,25 +210,57 @@ class ClipDataset(Dataset):
         return len(self.where)
 
     def __getitems__(self, indices):
-        index, bad = torch.as_tensor(indices), {}
         if self.cache is not None:
-            clips = self.cache[index]
-        else:
-            read, good = [], []
-            for i in indices:
-                path, clip = self.where[i]
-                try:
-                    read.append(read_clip(path, clip, self.frames, self.size))
-                    good.append(i)
-                except VideoError as e:
-                    bad[path] = str(e)
-            index = torch.tensor(good, dtype=torch.long)
-            clips = (
-                torch.stack(read) if read else torch.empty(0, 3, self.frames, self.size, self.size, dtype=torch.uint8)
-            )
-        if self.augment and len(clips):
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(derived_seed(*self.draw, indices[0]))
-                clips = self.augment(clips)
-        columns = {name: column[index] for name, column in self.columns.items()}
-        return {"clips": clips, **columns, "paths": [self.where[i][0] for i in index.tolist()], "bad": bad}
+            return _batch(self, indices, self.cache[torch.as_tensor(indices)])
+        read, bad = {}, {}
+        for row, clips in self._by_video(indices).items():
+            try:
+                read |= zip(clips, self._read(row, [self.where[i][1] for i in clips]), strict=True)
+            except VideoError as e:
+                bad[self.segments[row].path] = str(e)
+        return self._gather(indices, read, bad)
+
+    def batches(self, indices, workers=0):
+        """Yields the batch of each list of clip indices; a video is read once, for all the lists that it occurs in.
+
+        Those ahead of their turn are held, so the order should take few videos at a time (see EpochSampler).
+        """
+        indices = list(indices)
+        wanted = self._by_video(i for batch in indices for i in batch)
+        rows = list(wanted)
+        for clips in wanted.values():
+            clips.sort(key=lambda i: self.where[i][1])
+        numbers = [[self.where[i][1] for i in wanted[row]] for row in rows]
+        some = [self.segments[row] for row in rows]
+        videos = VideoDataset(some, self.frames, self.size, self.decoded, self.stride, numbers)
+        coming, held, read = zip(rows, videos.in_order(workers, ahead=2), strict=True), {}, set()
+        for batch in indices:
+            bad = {}
+            for i in batch:
+                while self.rows[i] not in read:
+                    row, (clips, _) = next(coming)
+                    read.add(row)
+                    if isinstance(clips, VideoError):
+                        bad[self.segments[row].path] = str(clips)
+                    else:  # copies: a view would hold all clips of its video
+                        held |= {j: clip.clone() for j, clip in zip(wanted[row], clips, strict=True)}
+            yield self._gather(batch, {i: held.pop(i) for i in batch if i in held}, bad)
+
+    def _gather(self, indices, read, bad):
+        """The batch of those of some clip indices that were read, {index: clip}."""
+        good = [i for i in indices if i in read]
+        if len(good) == 1 < len(indices):
+            good = []  # what remains of a bad video's batch; batch norm cannot do with one clip
+        none = torch.empty(0, 3, self.frames, self.size, self.size, dtype=torch.uint8)
+        return _batch(self, good, torch.stack([read[i] for i in good]) if good else none, bad, indices[0])
+
+
+def _batch(dataset, indices, clips, bad=None, first=None):
+    """The batch of some clips; what its augmentation draws follows from index `first`, read or not."""
+    if dataset.augment and len(clips):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derived_seed(*dataset.draw, indices[0] if first is None else first))
+            clips = dataset.augment(clips)
+    index = torch.as_tensor(indices, dtype=torch.long)
+    columns = {name: column[index] for name, column in dataset.columns.items()}
+    return {"clips": clips, **columns, "paths": [dataset.where[i][0] for i in indices], "bad": bad or {}}

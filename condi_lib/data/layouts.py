@@ -1,150 +1,156 @@
-"""Layouts on disk, as published: what their lists name, and where it lies."""
+"""Layouts as published: what their lists name, and where it lies. Each returns (rows, class list, attrs).
+
+rows: a table with video, path (below the root; None where it is not on disk), class_name, split, and source: what
+clips of one scene or source video share. attrs: notes, sentences on what was found, and passed_over, files.
+"""
 
 import json
 import os
-from pathlib import Path
+import re
 
 import pandas as pd
 
-SUFFIXES = (".avi", ".mp4", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts")
-SPLITS = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validate", "validation"),
-    "test": ("test", "testing"),
-}
-_SPLIT_OF = {name: split for split, names in SPLITS.items() for name in names}
+from condi_lib.data.annotations import find_lists, listed_path, read_csv, read_json, read_lines
+from condi_lib.data.splits import SPLITS, split_of
+from condi_lib.data.tree import Finder, find_below, stem, walk
 
 
-def files_below(root):
-    """Relative paths of the video files below `root`, sorted; a folder that links lead to twice is walked once."""
-    found, todo, seen = [], [""], set()
-    while todo:
-        folder = todo.pop()
-        where = os.stat(os.path.join(root, folder))
-        if (where.st_dev, where.st_ino) in seen:
-            continue
-        seen.add((where.st_dev, where.st_ino))
-        with os.scandir(os.path.join(root, folder)) as entries:
-            for entry in entries:
-                path = f"{folder}/{entry.name}" if folder else entry.name
-                try:
-                    is_folder = entry.is_dir()
-                except OSError:  # a link that leads to itself: listed, and found unreadable later
-                    is_folder = False
-                if is_folder:
-                    todo.append(path)
-                elif entry.name.lower().endswith(SUFFIXES):
-                    found.append(path)
-    return sorted(found)
+def some(names, n=5):
+    """The first few of many names, for a sentence."""
+    names = [str(name) for name in names]
+    return ", ".join(names[:n]) + (f" and {len(names) - n:,} more" if len(names) > n else "")
 
 
-def _annotations(root, annotations, patterns, what):
-    """Annotation files that match: in `annotations` (a file or folder), or in `root` and the folders right below it."""
-    if annotations and Path(annotations).is_file():
-        return [Path(annotations)]
-    if annotations and not Path(annotations).is_dir():
-        raise ValueError(f"annotations: {annotations} does not exist; expected {what}")
-    places = [Path(annotations)] if annotations else [root, *sorted(p for p in root.iterdir() if p.is_dir())]
-    for place in places:
-        files = sorted(path for pattern in patterns for path in place.glob(pattern))
-        if files:
-            return files
-    where = f"annotations: {annotations}" if annotations else f"root: {root}"
-    raise ValueError(f"{where} has no {' or '.join(patterns)}; expected {what}")
+def _rows(rows):
+    return pd.DataFrame(rows, columns=["video", "path", "class_name", "split", "source"])
 
 
-def _by_stem(files):
-    """{name without folder and suffix: path}; the first where several have it."""
-    return {os.path.splitext(path.rsplit("/", 1)[-1])[0]: path for path in reversed(files)}
+def _attrs(tree, find, notes):
+    if find.copies:
+        notes.append(f"{find.copies:,} listed videos lie in root more than once: the first by name is taken")
+    return {"passed_over": tree.passed_over, "notes": notes, "not_utf8": tree.not_utf8}
 
 
-def _table(rows, classes):
-    """rows: (video, path or None if it is not on disk, class name, split)."""
-    videos = pd.DataFrame(rows, columns=["video", "path", "class_name", "split"]).drop_duplicates("video")
-    return videos, classes
+def _numbers(path, separator=None, last=False):
+    """{class name: number} of a file with a line a class; the number comes first, or last."""
+    found = {}
+    for i, line in read_lines(path):
+        try:
+            number, name = reversed(line.rsplit(separator, 1)) if last else line.split(separator, 1)
+            found[name.strip()] = int(number)
+        except ValueError:
+            raise ValueError(f"{path}, line {i}: found {line!r}, expected a class and its number") from None
+    return found
 
 
-def _ucf101(root, files, fold, annotations):
+def _in_order(numbers):
+    return sorted(numbers, key=numbers.get)
+
+
+def _unknown_class(path, label, index, classes):
+    return ValueError(f"{path}: has class {label!r}, which is not among the {len(classes)} of {index}")
+
+
+def ucf101(root, fold, annotations):
     """classInd.txt (from 1), {train,val,test}list0<fold>.txt; <Class>/<video>.
 
-    Folder and file name spell HandstandPushups differently, and copies on disk do too: letter case is ignored where
-    the exact path is not there.
+    Folder and file name spell HandstandPushups differently, and copies on disk do too: letter case is ignored.
     """
-    what = "UCF-101's classInd.txt with its split lists"
-    index = _annotations(root, annotations, ["classInd.txt"], what)[0]
-    numbered = [line.split() for line in index.read_text().splitlines() if line.strip()]
-    classes = [name for _, name in sorted(numbered, key=lambda pair: int(pair[0]))]
-    names = {name.lower(): name for name in classes}
-    exact, folded = set(files), {path.lower(): path for path in files}
-    rows = []
+    index = find_lists(root, annotations, ["classInd.txt"], "UCF-101's classInd.txt with its split lists")[0]
+    numbers = _numbers(index)
+    names, tree = {name.lower(): name for name in numbers}, walk(root)
+    find, rows, notes = Finder(tree), [], []
     for split in SPLITS:
         path = index.with_name(f"{split}list{fold:02d}.txt")
-        for line in path.read_text().splitlines() if path.is_file() else []:
-            if line.strip():
-                path = line.split()[0]
-                name = path.split("/")[0].lower()
-                if name not in names:
-                    raise ValueError(
-                        f"{index}: has no class {path.split('/')[0]}, which {split}list{fold:02d}.txt names"
-                    )
-                rows.append((Path(path).stem, path if path in exact else folded.get(path.lower()), names[name], split))
+        lines = read_lines(path) if path.is_file() else []
+        if path.is_file() and not lines:
+            notes.append(f"{path} names no video")
+        for i, line in lines:
+            file, number = re.fullmatch(r"(.*?)(?:\s+(\d+))?", listed_path(line)).groups()
+            name = names.get(file.split("/")[0].lower())
+            if name is None:
+                raise ValueError(f"{index}: has no class {file.split('/')[0]}, which {path.name} names in line {i}")
+            if number and int(number) != numbers[name]:
+                raise ValueError(f"{path}, line {i}: {name} has number {number}, but {numbers[name]} in {index}")
+            rows.append((stem(file), find(file), name, split, re.sub(r"_c\d+$", "", stem(file))))
     if not rows:
         raise ValueError(f"fold: {index.parent} has no trainlist{fold:02d}.txt or testlist{fold:02d}.txt with videos")
-    return _table(rows, classes)
+    return _rows(rows), _in_order(numbers), _attrs(tree, find, notes)
 
 
-def _hmdb51(root, files, fold, annotations):
+def hmdb51(root, fold, annotations):
     """<class>_test_split<fold>.txt, a line "<file> <0 unused, 1 train, 2 test>"; <class>/<file>."""
-    ending = f"_test_split{fold}.txt"
-    lists = _annotations(root, annotations, [f"*{ending}"], "HMDB-51's split files, fold 1, 2 or 3")
-    on_disk, rows = set(files), []
+    end = f"_test_split{fold}.txt"
+    lists = find_lists(root, annotations, [f"*{end}"], "HMDB-51's split files, fold 1, 2 or 3")
+    tree = walk(root)
+    find, rows, notes = Finder(tree), [], []
     for path in lists:
-        name = path.name.removesuffix(ending)
-        for line in path.read_text().splitlines():
-            if line.strip():
-                file, use = line.strip().rsplit(None, 1)
-                if use in "12":
-                    file_path = f"{name}/{file}"
-                    found = file_path if file_path in on_disk else None
-                    rows.append((os.path.splitext(file)[0], found, name, "train" if use == "1" else "test"))
-    return _table(rows, sorted(path.name.removesuffix(ending) for path in lists))
+        name, n = path.name[: -len(end)], len(rows)
+        for i, line in read_lines(path):
+            file, use = line.rsplit(None, 1) if " " in line or "\t" in line else (line, "")
+            if use not in ("0", "1", "2"):
+                raise ValueError(f"{path}, line {i}: found {line!r}, expected a file and 0, 1 or 2")
+            if use != "0":
+                video, split = stem(listed_path(file)), "train" if use == "1" else "test"
+                rows.append((video, find(f"{name}/{listed_path(file)}"), name, split, video.split(f"_{name}_")[0]))
+        if len(rows) == n:
+            notes.append(f"{path} names no video")
+    if not rows:
+        raise ValueError(f"fold: the lists {lists[0].parent}/*{end} name no video")
+    return _rows(rows), sorted(path.name[: -len(end)] for path in lists), _attrs(tree, find, notes)
 
 
-def _kinetics(root, files, fold, annotations):
+def kinetics(root, fold, annotations):
     """CSVs (label, youtube_id, time_start, time_end, split); <id>_<start>_<end> (6 digits) or <id>, in any folder."""
-    paths = _annotations(root, annotations, ["*.csv"], "Kinetics' CSV files")
+    paths = find_lists(root, annotations, ["*.csv"], "Kinetics' CSV files")
     wanted = ["label", "youtube_id", "time_start", "time_end", "split"]
-    tables = []
+    tables, notes = [], []
     for path in paths:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = read_csv(path)
         if "label" not in table:  # a test list whose labels are held out
+            notes.append(f"{path} has no labels and is left out (columns {some(table.columns)})")
             continue
-        lacking = [column for column in wanted if column not in table]
-        if lacking:
+        if lacking := [column for column in wanted if column not in table]:
             raise ValueError(f"{path}: has no column {lacking[0]}; expected {', '.join(wanted)}")
-        tables.append(table[wanted])
-    if not tables:
-        raise ValueError(f"annotations: {', '.join(map(str, paths))} hold no labels")
-    table = pd.concat(tables, ignore_index=True)
-    start, end = (table[name].astype(float).astype(int).map("{:06d}".format) for name in ("time_start", "time_end"))
-    video = table.youtube_id + "_" + start + "_" + end
-    stems = _by_stem(files)
-    path = video.map(stems).fillna(table.youtube_id.map(stems))
-    split = table.split.str.lower().map(_SPLIT_OF)
-    if split.isna().any():
-        raise ValueError(f"split: {table.split[split.isna()].iloc[0]!r} in {paths[0]}; expected {', '.join(_SPLIT_OF)}")
-    rows = {"video": video, "path": path.where(path.notna(), None), "class_name": table.label, "split": split}
-    return pd.DataFrame(rows).drop_duplicates("video"), sorted(table.label.unique())
+        if not len(table):
+            notes.append(f"{path} names no video")
+        split = table.split.map({name: split_of(name) for name in table.split.unique()})
+        if (split == "").any():
+            found = table.split[split == ""].iloc[0]
+            raise ValueError(f"split: {found!r} in {path}; expected train, validate or test")
+        if (table.label == "").any():
+            raise ValueError(f"{path}: {table.youtube_id[table.label == ''].iloc[0]} has no label")
+        times = []
+        for name in ("time_start", "time_end"):
+            seconds = pd.to_numeric(table[name], errors="coerce")
+            if seconds.isna().any():
+                row = table[seconds.isna()].iloc[0]
+                raise ValueError(f"{path}: {row.youtube_id} has {name} {row[name]!r}; expected seconds")
+            times.append(seconds.astype(int).map("{:06d}".format))
+        video = table.youtube_id + "_" + times[0] + "_" + times[1]
+        tables.append(table[["label", "youtube_id"]].assign(video=video, split=split))
+    if not tables or not sum(map(len, tables)):
+        raise ValueError(f"annotations: {some(paths)} hold no labels")
+    table, tree = pd.concat(tables, ignore_index=True), walk(root)
+    find = Finder(tree, exact=True)
+    path = [find(video) or find(name) for video, name in zip(table.video, table.youtube_id, strict=True)]
+    rows = {"video": table.video, "path": path, "class_name": table.label, "split": table.split}
+    return pd.DataFrame(rows | {"source": table.youtube_id}), sorted(table.label.unique()), _attrs(tree, find, notes)
 
 
-def _activitynet(root, files, fold, annotations):
-    """The official JSON; v_<id>.<suffix> in any folder. The label is the one with the longest annotated time."""
-    path = _annotations(root, annotations, ["*.json"], "ActivityNet's JSON")[0]
-    content = json.loads(path.read_text())
-    if "database" not in content:
-        raise ValueError(f'{path}: has no "database"; expected ActivityNet\'s JSON')
-    stems, rows, others = _by_stem(files), [], {}
-    for name, entry in content["database"].items():
+def activitynet(root, fold, annotations):
+    """The official JSON; v_<id>.<suffix> in any folder. The label is the one with the longest annotated time.
+
+    Column segments is the JSON of all [start, end, label] of the video, in seconds.
+    """
+    found = find_lists(root, annotations, ["*.json"], "ActivityNet's JSON")
+    contents = {path: read_json(path) for path in found}
+    path = next((p for p in found if isinstance(contents[p], dict) and "database" in contents[p]), None)
+    if path is None:
+        raise ValueError(f'{found[0]}: has no "database"; expected ActivityNet\'s JSON')
+    database, tree = contents[path]["database"], walk(root)
+    find, rows, others, segments = Finder(tree, exact=True), [], {}, {}
+    for name, entry in database.items():
         seconds = {}
         for part in entry["annotations"]:
             start, end = part["segment"]
@@ -152,67 +158,77 @@ def _activitynet(root, files, fold, annotations):
         if seconds:  # the testing subset's annotations are held out
             longest, *rest = sorted(seconds, key=lambda label: (-seconds[label], label))
             video = f"v_{name}"
-            rows.append((video, stems.get(video, stems.get(name)), longest, _SPLIT_OF[entry["subset"].lower()]))
+            split = split_of(entry["subset"])
+            if not split:
+                raise ValueError(f"{path}: {name} has subset {entry['subset']!r}; expected training or validation")
+            rows.append((video, find(video) or find(name), longest, split, video))
             others[video] = "; ".join(rest)
-    labels = {part["label"] for entry in content["database"].values() for part in entry["annotations"]}
-    videos, classes = _table(rows, sorted(labels))
-    return videos.assign(other_labels=videos.video.map(others)), classes
+            segments[video] = json.dumps([[*part["segment"], part["label"]] for part in entry["annotations"]])
+    if not rows:
+        raise ValueError(f"{path}: none of its {len(database):,} videos has an annotation")
+    labels = {part["label"] for entry in database.values() for part in entry["annotations"]}
+    videos = _rows(rows)
+    videos = videos.assign(other_labels=videos.video.map(others), segments=videos.video.map(segments))
+    return videos, sorted(labels), _attrs(tree, find, [])
 
 
-def _mit(root, files, fold, annotations):
+def mit(root, fold, annotations):
     """moments_categories.txt (class,number), trainingSet.csv and validationSet.csv (<class>/<file>,class,...)."""
-    index = _annotations(root, annotations, ["moments_categories.txt"], "Moments in Time's moments_categories.txt")[0]
-    numbered = [line.rsplit(",", 1) for line in index.read_text().splitlines() if line.strip()]
-    classes = [name for name, _ in sorted(numbered, key=lambda pair: int(pair[1]))]
-    on_disk, rows = set(files), []
+    index = find_lists(root, annotations, ["moments_categories.txt"], "Moments in Time's moments_categories.txt")[0]
+    numbers, tree = _numbers(index, ",", last=True), walk(root)
+    find, rows, notes = Finder(tree, depth=2), [], []
     for split, folder in (("train", "training"), ("val", "validation")):
         path = index.with_name(f"{folder}Set.csv")
         if not path.is_file():
             raise ValueError(f"annotations: {path} does not exist; expected it beside {index.name}")
-        table = pd.read_csv(path, header=None, usecols=[0, 1], dtype=str, keep_default_na=False)
+        table = read_csv(path, header=None, usecols=[0, 1])
+        if not len(table):
+            notes.append(f"{path} names no video")
         for file, name in table.itertuples(index=False):
-            found = next((f for f in (f"{folder}/{file}", file) if f in on_disk), None)
-            rows.append((os.path.splitext(file)[0], found, name, split))
-    return _table(rows, classes)
+            if name not in numbers:
+                raise _unknown_class(path, name, index, numbers)
+            video = os.path.splitext(listed_path(file))[0]
+            rows.append((video, find(f"{folder}/{listed_path(file)}"), name, split, re.sub(r"_\d+$", "", video)))
+    return _rows(rows), _in_order(numbers), _attrs(tree, find, notes)
 
 
-def _folder(root, files, fold, annotations):
-    """<split>/<class>/<any file>, or <class>/<any file>: a fifth of each class then becomes the test split."""
-    parts = [path.split("/") for path in files]
-    splits = {p[0].lower() for p in parts}
-    if splits and splits <= _SPLIT_OF.keys():
-        rows = [(path, path, p[1], _SPLIT_OF[p[0].lower()]) for path, p in zip(files, parts, strict=True) if len(p) > 2]
-    else:
-        rows = [(path, path, p[0], "") for path, p in zip(files, parts, strict=True) if len(p) > 1]
-    if not rows:
-        raise ValueError(f"root: {root} has no video in <class>/ or <split>/<class>/; expected {', '.join(SUFFIXES)}")
-    return _table(rows, sorted({row[2] for row in rows}))
+def jester(root, fold, annotations):
+    """jester-v1-{train,validation}.csv (id;label), jester-v1-labels.csv; 20bn-jester-v1/<id>/00001.jpg."""
+    index = find_lists(root, annotations, ["jester-v1-labels.csv"], "Jester's jester-v1-labels.csv")[0]
+    classes = list(dict.fromkeys(line for _, line in read_lines(index)))
+    listed = []
+    for split, name in (("train", "train"), ("val", "validation")):
+        path = index.with_name(f"jester-v1-{name}.csv")
+        for i, line in read_lines(path) if path.is_file() else []:
+            video, _, label = line.partition(";")
+            if label.strip() not in classes:
+                raise _unknown_class(f"{path}, line {i}", label, index, classes)
+            listed.append((video.strip(), label.strip(), split))
+    return _by_number(root, index, listed, classes)
 
 
-LAYOUTS = {
-    "planted": _ucf101,
-    "ucf101": _ucf101,
-    "hmdb51": _hmdb51,
-    "kinetics": _kinetics,
-    "activitynet": _activitynet,
-    "mit": _mit,
-    "folder": _folder,
-}
-DATASETS = tuple(LAYOUTS)
+def ssv2(root, fold, annotations):
+    """something-something-v2-{train,validation}.json (id, template with brackets), ...-labels.json; <id>.webm.
+
+    The same files are also handed out as labels.json, train.json and validation.json.
+    """
+    patterns = ["something-something-v2-labels.json", "labels.json"]
+    index = find_lists(root, annotations, patterns, f"Something-Something's {patterns[0]}")[0]
+    numbers = {name.replace("[", "").replace("]", ""): int(number) for name, number in read_json(index).items()}
+    listed = []
+    for split, name in (("train", "train"), ("val", "validation")):
+        path = index.with_name(index.name.lower().replace("labels", name))
+        for entry in read_json(path) if path.is_file() else []:
+            label = entry["template"].replace("[", "").replace("]", "")
+            if label not in numbers:
+                raise _unknown_class(f"{path}, id {entry['id']}", label, index, numbers)
+            listed.append((str(entry["id"]), label, split))
+    return _by_number(root, index, listed, _in_order(numbers))
 
 
-# What two clips of the same scene or source video share: the name up to here
-_SOURCE = {
-    "ucf101": r"_c\d+$",
-    "planted": r"_c\d+$",
-    "kinetics": r"_\d{6}_\d{6}$",
-    "mit": r"_\d+$",
-}
-
-
-def _sources(dataset, videos):
-    if dataset == "hmdb51":
-        return pd.Series(
-            [v.split(f"_{c}_")[0] for v, c in zip(videos.video, videos.class_name, strict=True)], videos.index
-        )
-    return videos.video.str.replace(_SOURCE[dataset], "", regex=True) if dataset in _SOURCE else videos.video
+def _by_number(root, index, listed, classes):
+    """listed: (id, class name, split); <id> is a file or a folder of pictures, in root or at most two folders down."""
+    if not listed:
+        raise ValueError(f"annotations: no list beside {index} names a video; expected a train and a validation list")
+    paths = find_below(root, {video for video, _, _ in listed})
+    return _rows([(v, paths.get(v), label, split, v) for v, label, split in listed]), classes, {}

@@ -11,13 +11,14 @@ The default rates were chosen by the teacher's dense and oracle accuracies alone
 
 import json
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import av
 import joblib
 import numpy as np
 import pandas as pd
+import yaml
 from scipy.ndimage import gaussian_filter
 from tqdm import tqdm
 
@@ -77,6 +78,42 @@ class World:
                 raise ValueError(f"{name}: found {value}, expected a number above 0")
         if self.crf > 51:
             raise ValueError(f"crf: found {self.crf}, expected 1 to 51")
+
+
+# The worlds of the profiles. A video depends on its split and number alone: the smaller are prefixes of the larger.
+WORLDS = {
+    "tiny": {"trimmed_train": 40, "trimmed_val": 100, "train": 120, "val": 60, "test": 150},
+    "quick": {"trimmed_train": 2400, "trimmed_val": 300, "train": 300, "val": 150, "test": 300},
+    "ablations": {"trimmed_train": 3000, "trimmed_val": 300, "train": 500, "val": 200, "test": 500},
+    "reference": {"trimmed_train": 3000, "trimmed_val": 300, "train": 2000, "val": 500, "test": 2000},
+}
+
+
+def world_of(name, changes=None, size=32, frames=8):
+    """The World of a name in WORLDS, or of a YAML file of its fields, with some of them changed.
+
+    Raises ValueError for another name, a file that does not hold a mapping, a field that World does not have, or a
+    value that it cannot have.
+    """
+    if name in WORLDS:
+        values = WORLDS[name]
+    elif Path(name).is_file():
+        values = yaml.safe_load(Path(name).read_text())
+    else:
+        raise ValueError(f"world: {name!r} is unknown; expected {', '.join(WORLDS)}, or a YAML file")
+    if not isinstance(values, dict):
+        raise ValueError(f"world: {name} holds no mapping of World's fields to values")
+    values = {"size": size, "clip_frames": frames, **values, **(changes or {})}
+    known = {f.name: type(f.default) for f in fields(World)}
+    for key, value in values.items():
+        if key not in known:
+            raise ValueError(f"world: {key!r} is unknown; expected {', '.join(known)}")
+        kind = (int, float) if known[key] is float else known[key] if key != "classes" else list
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ValueError(
+                f"world: {key}: found {value!r}, expected a {known[key].__name__ if key != 'classes' else 'list'}"
+            )
+    return World(**values)
 
 
 def _texture(rng, side, waves, contrast):

@@ -1,74 +1,102 @@
-"""Decoding with PyAV, cutting into clips, and clips for networks to learn from."""
+"""Videos, files or folders of numbered pictures: their frames as they are shown, cut into clips.
 
+A *segment* is what `start` and `end` say: frames as shown, from 0, end exclusive; None or -1 is the video's end.
+"""
+
+import os
 from itertools import islice
 
-import av
 import numpy as np
 import torch
 from av.video.reformatter import VideoReformatter
 
-MAX_PIXELS = 2**26  # of a frame as coded; more (a damaged or hostile header) is refused
+from condi_lib.data.container import FAULTS, VideoError, frames_of, opened, pixel_shape, printable, scale
+from condi_lib.data.index import frames_at, index
+from condi_lib.data.pictures import list_pictures, read_picture
 
 
-class VideoError(ValueError):
-    """A video that cannot be read, or too many of them; the message names the file and the reason."""
+def iter_frames(path, size=112, start=0, end=None, stride=1, report=None):
+    """Yields every stride-th frame of a segment of a video: uint8 arrays [size, size, 3], RGB.
 
-
-_FAULTS = (OSError, IndexError, ValueError, av.error.FFmpegError)
-
-
-def _video_stream(container):
-    if not container.streams.video:
-        kinds = ", ".join(sorted({s.type for s in container.streams})) or "no stream"
-        raise ValueError(f"has no video stream ({kinds} only)")
-    stream = container.streams.video[0]
-    if stream.width * stream.height > MAX_PIXELS:
-        raise ValueError(f"declares {stream.width} x {stream.height} pixels, more than {MAX_PIXELS:,}")
-    return stream
-
-
-def iter_frames(path, size=112, skip=0, report=None):
-    """Yields the frames of a video file from number `skip` on: uint8 arrays [size, size, 3], RGB.
-
-    FFmpeg's scaler (bicubic) brings the short side to `size`; the centre is cropped; rotation metadata is obeyed.
-    A file that breaks off after its first frame ends there. `report`, a dict, is filled with n_frames (decoded ones)
-    and fault ("" or what could not be decoded). Raises VideoError where there is no frame at all.
+    FFmpeg's scaler (bicubic) brings the short side to `size`; the centre is cropped. The stream is the one that FFmpeg
+    would play; its rotation, mirroring and shape of pixels are obeyed. A file that breaks off after its first frame
+    ends there, a damaged part is left out. `report`, a dict, is filled with n_frames (of the segment, as shown), fault
+    ("" or what could not be decoded), n_decoded (frames that had to be decoded) and in_order (False where decoding
+    could begin at a key frame before the segment, see index). Raises VideoError where there is no frame at all, and for
+    a segment that is not within the video.
     """
     report = {} if report is None else report
-    report.update(n_frames=0, fault="")
+    end = None if end is None or end < 0 else end
+    yield from _iter_frames(path, size, start, end, stride, report)
+    if not report["n_frames"] or (end is not None and report["n_frames"] < end - start and not report["fault"]):
+        raise _outside(path, start, end, index(path))
+
+
+def _outside(path, start, end, found):
+    return VideoError(
+        f"{printable(path)}: has {len(found)} frames; found start_frame {start}, "
+        f"end_frame {-1 if end is None else end}, expected a segment of them"
+    )
+
+
+def _iter_frames(path, size, start, end, stride, report):
+    """iter_frames, but a segment may go on beyond the video, or lie there."""
+    if start < 0 or stride < 1 or (end is not None and end <= start):
+        raise VideoError(
+            f"{printable(path)}: found start_frame {start}, end_frame {-1 if end is None else end}, stride {stride}; "
+            "expected 0 <= start_frame < end_frame, and a stride of 1 or more"
+        )
+    report.update(n_frames=0, fault="", n_decoded=0, in_order=True)
+    scaler = VideoReformatter()  # one for all frames, and without threads: ten times faster on small frames
     try:
-        with av.open(str(path)) as container:
-            stream = _video_stream(container)
-            stream.thread_count = 1  # parallelism is over videos; threads inside forked workers can deadlock
-            scaler = VideoReformatter()  # one for all frames, and without threads: ten times faster on small frames
-            for packet in container.demux(stream):
-                try:
-                    decoded = packet.decode()
-                except av.error.InvalidDataError as e:  # a damaged packet; those after it may be whole
-                    report["fault"] = str(e)
-                    continue
-                for frame in decoded:
-                    report["n_frames"] += 1
-                    if report["n_frames"] > skip:
-                        yield _scale(frame, size, scaler)
-            declared = stream.frames
-    except _FAULTS as e:
-        report["fault"], declared = str(e), 0
-    if not report["n_frames"]:
-        raise VideoError(f"{path}: cannot be decoded: {report['fault'] or 'holds no video frame'}")
-    if report["n_frames"] < declared and not report["fault"]:
-        report["fault"] = f"{report['n_frames']} of {declared} declared frames could be decoded"
+        for frame, pixel in _frames(path, start, end, report):
+            report["n_frames"] += 1
+            if (report["n_frames"] - 1) % stride == 0:
+                yield scale(frame, size, scaler, pixel)
+            if end is not None and report["n_frames"] == end - start:
+                return
+    except VideoError:
+        raise
+    except FAULTS as e:
+        report["fault"] = str(e)
+    if not report["n_decoded"] and (report["fault"] or not start):
+        raise VideoError(f"{printable(path)}: cannot be decoded: {report['fault'] or 'holds no video frame'}")
 
 
-def _scale(frame, size, scaler):
-    if frame.width * frame.height > MAX_PIXELS:
-        raise ValueError(f"a frame has {frame.width} x {frame.height} pixels, more than {MAX_PIXELS:,}")
-    scale = size / min(frame.width, frame.height)
-    w, h = max(size, round(frame.width * scale)), max(size, round(frame.height * scale))
-    rgb = scaler.reformat(frame, w, h, "rgb24", interpolation="BICUBIC", threads=1).to_ndarray()
-    top, left = (h - size) // 2, (w - size) // 2
-    rgb = rgb[top : top + size, left : left + size]
-    return np.rot90(rgb, frame.rotation // 90 % 4) if frame.rotation else rgb
+def _frames(path, start, end, report):
+    """Yields (frame, pixel_shape) from number `start` on, decoded from the key frame before where that is exact."""
+    if os.path.isdir(path):
+        yield from _pictures(path, start, report)
+        return
+    if start:
+        try:
+            found = index(path)
+            if found.packets is not None and start < len(found):
+                report["in_order"] = False
+                yield from frames_at(path, found, start, len(found) if end is None else min(end, len(found)), report)
+                return
+        except FAULTS:  # whatever it is, decoding in order shows it or does not need it
+            start, report["in_order"] = start + report["n_frames"], True
+    with opened(path) as (container, stream):
+        pixel = pixel_shape(stream)
+        for number, frame in enumerate(frames_of(path, container, stream, report)):
+            report["n_decoded"] += 1
+            if number >= start:
+                yield frame, pixel
+
+
+def _pictures(folder, start, report):
+    shape = None
+    for picture in list_pictures(folder)[start:]:
+        try:
+            frame, found = read_picture(picture)
+        except FAULTS as e:
+            raise ValueError(f"{picture.name}: {e}") from e
+        if found != (shape or found):
+            message = f"{picture.name} has {found[0]} x {found[1]} pixels, those before it {shape[0]} x {shape[1]}"
+            raise VideoError(f"{printable(folder)}: {message}")
+        shape, report["n_decoded"] = found, report["n_decoded"] + 1
+        yield frame, 1.0
 
 
 def _to_clip(images, frames):
@@ -77,13 +105,14 @@ def _to_clip(images, frames):
     return torch.from_numpy(np.stack(images)).permute(3, 0, 1, 2).contiguous()
 
 
-def iter_clips(path, frames=16, size=112, drop_last=False, report=None):
-    """Yields the clips of a video file one by one, in bounded memory: uint8 tensors [3, frames, size, size], RGB.
+def iter_clips(path, frames=16, size=112, drop_last=False, report=None, start=0, end=None, stride=1):
+    """Yields the clips of a segment one by one, in bounded memory: uint8 tensors [3, frames, size, size], RGB.
 
-    N = ceil(T / F) non-overlapping clips, the last padded by repeating its last frame; drop_last gives N = floor(T / F)
-    instead; a video shorter than F is one padded clip all the same. report, errors: see iter_frames.
+    N = ceil(T / F) non-overlapping clips of the T frames that iter_frames gives, the last padded by repeating its last
+    frame; drop_last gives N = floor(T / F) instead; fewer frames than F are one padded clip all the same. report,
+    errors: see iter_frames.
     """
-    decoded = iter_frames(path, size, report=report)
+    decoded = iter_frames(path, size, start, end, stride, report)
     first = True
     while clip := list(islice(decoded, frames)):
         if len(clip) == frames or first or not drop_last:
@@ -91,33 +120,83 @@ def iter_clips(path, frames=16, size=112, drop_last=False, report=None):
         first = False
 
 
-def read_clips(path, frames=16, size=112, drop_last=False, report=None):
-    """All clips of a video file: uint8 [N, 3, frames, size, size], RGB. See iter_clips; raises VideoError."""
-    return torch.stack(list(iter_clips(path, frames, size, drop_last, report)))
+def read_clips(path, frames=16, size=112, drop_last=False, report=None, start=0, end=None, stride=1):
+    """All clips of a segment: uint8 [N, 3, frames, size, size], RGB. See iter_clips; raises VideoError."""
+    return torch.stack(list(iter_clips(path, frames, size, drop_last, report, start, end, stride)))
 
 
-def read_clip(path, index, frames=16, size=112):
-    """Clip number `index` of a video file, from 0: uint8 [3, frames, size, size], as in read_clips. Raises VideoError.
+def read_clip(path, number, frames=16, size=112, start=0, end=None, stride=1, report=None):
+    """Clip `number` of a segment, from 0: uint8 [3, frames, size, size], as in read_clips. Raises VideoError.
 
-    The video is decoded from its start: what a seek lands on is not known to the frame.
+    Decoding begins at a key frame before the clip where the file's index says that this is exact.
     """
-    clip = list(islice(iter_frames(path, size, skip=index * frames), frames))
+    report = {} if report is None else report
+    first = start + number * frames * stride
+    last = first + frames * stride if end is None or end < 0 else min(end, first + frames * stride)
+    clip = list(_iter_frames(path, size, first, last, stride, report)) if last > first else []
     if not clip:
-        raise VideoError(f"{path}: has no clip {index} of {frames} frames")
+        raise VideoError(f"{printable(path)}: has no clip {number} of {frames} frames")
     return _to_clip(clip, frames)
 
 
-def probe(path):
-    """(frames, frames per second) of a video file; frames are counted by demuxing where none are declared."""
+def read_some_clips(path, start, end, numbers, frames=16, size=112, stride=1, report=None):
+    """The clips `numbers` (ascending) of a segment: uint8 [N, 3, frames, size, size], as in read_clips.
+
+    What lies between two of them is decoded too, unless it is long and an access leaves it out. report["n_frames"]
+    counts what was read. Raises VideoError.
+    """
+    report, span, clips = {} if report is None else report, frames * stride, []
+    runs, total = _runs(path, start, numbers, span), {"n_frames": 0, "fault": "", "n_decoded": 0, "in_order": False}
+    last = np.inf if end is None or end < 0 else end
+    for run in runs:
+        wanted = set(run)
+        first, stop = start + run[0] * span, int(min(last, start + (run[-1] + 1) * span))
+        pictures = _iter_frames(path, size, first, stop, stride, report) if stop > first else iter(())
+        for number in range(run[0], run[-1] + 1):
+            clip = list(islice(pictures, frames))
+            if not clip:
+                raise VideoError(f"{printable(path)}: has no clip {number} of {frames} frames")
+            if number in wanted:
+                clips.append(_to_clip(clip, frames))
+        total = {key: max(total[key], report[key]) if key == "fault" else total[key] + report[key] for key in total}
+    report.update(total, in_order=bool(total["in_order"]))
+    return torch.stack(clips)
+
+
+def _runs(path, start, numbers, span, worth=64):
+    """The numbers in runs: cut where `worth` frames or more between two clips need not be decoded."""
+    cuts = [0, *[i for i in range(1, len(numbers)) if (numbers[i] - numbers[i - 1] - 1) * span >= worth], len(numbers)]
+    runs = [numbers[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+    if len(runs) == 1 or os.path.isdir(path):
+        return runs
     try:
-        with av.open(str(path)) as container:
-            stream = _video_stream(container)
-            n = stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
-            if not n:
-                raise ValueError("holds no video frame")
-            return n, float(stream.average_rate or 0)
-    except _FAULTS as e:
-        raise VideoError(f"{path}: cannot be opened: {e}") from e
+        found = index(path)
+    except VideoError:  # decoding says why
+        return [numbers]
+    if found.packets is None:
+        return [numbers]
+    begins, kept = found.begins(), [runs[0]]
+    for run in runs[1:]:
+        last, first = start + (kept[-1][-1] + 1) * span, start + run[0] * span
+        if np.searchsorted(begins, last, "left") < np.searchsorted(begins, first, "right"):
+            kept.append(run)
+        else:
+            kept[-1] = [*kept[-1], *run]
+    return kept
+
+
+def probe(path, fps=25.0, start=0, end=None):
+    """(frames, frames per second) of a segment of a video, counted as read_clips counts them, never by a header.
+
+    A file is demuxed, or decoded where that does not say it; a folder of pictures is only listed, and shown at `fps`.
+    Frames of which the data are damaged are found by decoding only. Raises VideoError, for a segment that is not within
+    the video too.
+    """
+    found = index(path, fps)
+    last = len(found) if end is None or end < 0 else end
+    if not 0 <= start < last <= len(found):
+        raise _outside(path, start, end, found)
+    return last - start, found.fps
 
 
 def check_bad_share(reasons, n, max_bad_share):

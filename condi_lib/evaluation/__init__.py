@@ -29,7 +29,7 @@ from condi_lib.evaluation.detector import (
 from condi_lib.evaluation.division import divided_probs, division, division_outcomes, division_table, pareto
 from condi_lib.evaluation.groups import by_group, thirds, video_groups
 from condi_lib.evaluation.intervals import BOOTSTRAPS, bootstrap, holm, interval, ratio, resample
-from condi_lib.evaluation.truth import clip_kinds, example_table, standing, standing_by_kind
+from condi_lib.evaluation.truth import clip_kinds, example_table, standing, standing_by_kind, with_truth
 
 __all__ = [
     "BOOTSTRAPS",
@@ -74,4 +74,5 @@ __all__ = [
     "standing_by_kind",
     "thirds",
     "video_groups",
+    "with_truth",
 ]

@@ -4,7 +4,7 @@ Pure functions of the clip table and the score tables. Accuracies, shares and ra
 from a bootstrap over videos and seeds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,8 @@ class Outcomes:
     right: np.ndarray  # is the video's true class the first?
     top5: np.ndarray  # is it among the first five?
     n_clips: np.ndarray  # clips that the teacher classifies
+    videos: np.ndarray = None  # str [V]
+    labels: np.ndarray = None  # int [V]
 
 
 def outcomes(arrays, scores, ks, average="probs"):
@@ -29,53 +31,72 @@ def outcomes(arrays, scores, ks, average="probs"):
 
     arrays: ClipArrays; scores: float [..., V, N] to take the k best of, a function k -> weights [..., V, N] (as
     sampler.keep gives them), or a list of these, one a seed. A video's prediction is the weighted mean of its clips'
-    softmax; average "logits" takes the mean of logits instead. Raises ValueError for k < 1.
+    softmax (see sampler.blend, also for samplers that bring classes of their own); average "logits" takes the mean of
+    logits instead. Raises ValueError for k < 1, and for scores that are not finite or leave a video without a clip.
     """
-    per_seed = scores if isinstance(scores, list) else [scores]
-    values = {"probs": arrays.probs, "logits": arrays.logits}[average]
+    per_seed = [_chooser(one, arrays) for one in (scores if isinstance(scores, list) else [scores])]
     shape = len(ks), len(per_seed), len(arrays.labels)
-    found = Outcomes(list(ks), *(np.empty(shape) for _ in range(3)))
+    found = Outcomes(list(ks), *(np.empty(shape) for _ in range(3)), arrays.videos, arrays.labels)
     for s, one in enumerate(per_seed):
         for i, k in enumerate(ks):
-            weights = one(k) if callable(one) else sampler.select(one, k, arrays.mask)
-            weights = weights.reshape(-1, *arrays.mask.shape)  # (D, V, N)
-            total = np.matmul(weights.transpose(1, 0, 2).astype(float), values)  # (V, D, C)
-            place = place_of_truth(total.transpose(1, 0, 2), arrays.labels)
+            weights, own = one(k), getattr(one, "own", None)
+            values = sampler.blend(arrays, weights, own, 0.0 if own is None else one.share(k), average)
+            place = place_of_truth(values, arrays.labels)
             found.right[i, s], found.top5[i, s] = (place == 0).mean(0), (place < 5).mean(0)
-            found.n_clips[i, s] = (weights > 0).sum(-1).mean(0)
+            found.n_clips[i, s] = (weights > 0).reshape(-1, *arrays.mask.shape).sum(-1).mean(0)
     return found
 
 
+def _chooser(scores, arrays):
+    if callable(scores):
+        return scores
+    arrays.check_finite("scores", scores)
+    return lambda k: sampler.select(scores, k, arrays.mask)
+
+
 def outcomes_of_all(arrays, ks):
-    """{name: Outcomes} of every sampler whose student is in `arrays` (of sampler.read_arrays)."""
-    test = arrays[""][0][0]
-    return {name: outcomes(test, sampler.keep(name, arrays), ks) for name in sampler.available(arrays)}
+    """{name: Outcomes} of every sampler that has what it needs in `arrays` (of sampler.read_arrays).
+
+    Those that bring classes of their own have K = 0 too, where the teacher sees no clip.
+    """
+    test = arrays[""][0]
+    return {
+        name: outcomes(test, sampler.keep(name, arrays), [0] * bool(sampler.SAMPLERS[name].classes) + list(ks))
+        for name in sampler.available(arrays)
+    }
 
 
 def join(parts):
-    """{name: Outcomes} of parts of the videos, one after the other, as those of all; takes them out of `parts`.
+    """{name: Outcomes} of parts of the videos as those of all, sorted by video; takes them out of `parts`.
 
     For tables that memory does not hold.
     """
     found = {}
     for name in list(parts[0]):
         own = [part.pop(name) for part in parts]
-        arrays = ([getattr(one, what) for one in own] for what in ("right", "top5", "n_clips"))
-        found[name] = Outcomes(own[0].ks, *(np.concatenate(some, axis=-1) for some in arrays))
+        order = np.argsort(np.concatenate([one.videos for one in own]), kind="stable")
+        arrays = (
+            np.concatenate([getattr(one, what) for one in own], axis=-1)[..., order]
+            for what in ("right", "top5", "n_clips", "videos", "labels")
+        )
+        found[name] = Outcomes(own[0].ks, *arrays)
     return found
 
 
 def at(found, ks):
     """Outcomes at some of their ks."""
     places = [found.ks.index(k) for k in ks]
-    return Outcomes(list(ks), *(values[places] for values in (found.right, found.top5, found.n_clips)))
+    return replace(found, ks=list(ks), **{what: getattr(found, what)[places] for what in ("right", "top5", "n_clips")})
 
 
 def place_of_truth(values, labels):
-    """Place of the true class among float [..., V, C], 0 for the highest; ties by class number: int [..., V]."""
+    """Place of the true class among float [..., V, C], 0 for the highest; ties by class number: int [..., V].
+
+    nan never puts it first.
+    """
     true = np.take_along_axis(values, np.broadcast_to(labels, values.shape[:-1])[..., None], -1)
     before = np.arange(values.shape[-1]) < labels[:, None]
-    return ((values > true) | ((values == true) & before)).sum(-1)
+    return (~(values <= true) | ((values == true) & before)).sum(-1)
 
 
 def _of_all(found, what):
@@ -103,25 +124,50 @@ def accuracy_vs_k(clips, scores, ks):
 
 
 def accuracy_table(found, dense, oracle):
-    """Accuracy of samplers against k, a row a (sampler, k). found: {name: Outcomes} at the same ks.
+    """Accuracy of samplers against k, a row a (sampler, k). found: {name: Outcomes}.
 
     dense: float [V], which videos dense gets right; oracle: its Outcomes. Columns: sampler, k, n_clips (mean clips per
-    video that the teacher classifies), accuracy, top5, gain (paired difference to dense; each with _low and _high),
-    headroom (share of the way from dense to the oracle at the same k), n_seeds, n_videos.
+    video that the teacher classifies), n_seeds, accuracy, top5, gain (paired difference to dense), mean_class (mean
+    over classes of the accuracy in each), each with _low and _high; headroom (share of the way from dense to the
+    oracle at the same k), reachable (share of what ranking by the truth wins at the same k, where "truth" is among
+    `found`), n_videos. nan where there is nothing to say: no room above dense, an interval of one video.
     """
-    room = oracle.right.mean((1, 2)) - dense.mean()
-    parts = [getattr(one, what) for what in ("right", "top5") for one in found.values()]
-    resampled, of_dense = np.split(_bootstrap([*parts, dense[None, None]]), [-1], axis=1)
-    right, top5 = np.split(resampled, 2, axis=1)
-    accuracy, five = np.split(np.concatenate([part.mean((1, 2)) for part in parts]), 2)
+    names, n_videos = ("right", "top5"), len(dense)
+    parts = [getattr(one, what) for what in names for one in found.values()]
+    labelled = all(one.labels is not None for one in found.values())
+    by_class = [_linear_class_mean(one) for one in found.values()] if labelled else []
+    resampled = _bootstrap([*parts, *by_class, dense[None, None]])
     rows = [(n, k, clips, one.right.shape[1]) for n, one in found.items() for k, clips in _mean_clips(one)]
     table = pd.DataFrame(rows, columns=["sampler", "k", "n_clips", "n_seeds"])
+    right, top5, classes, of_dense = np.split(resampled, np.cumsum([len(rows), len(rows), len(rows) * labelled]), 1)
+    accuracy, five, *mean_class = np.split(_means(parts + by_class), 2 + labelled)
     gain = np.concatenate([(one.right - dense).mean((1, 2)) for one in found.values()])
     gains = (right - of_dense).round(12)  # so that what equals dense differs by 0
-    for name, mean, draws in (("accuracy", accuracy, right), ("top5", five, top5), ("gain", gain, gains)):
-        table = table.assign(**_named(name, (mean, *_interval(draws))))
-    table["headroom"] = ratio(table.gain.to_numpy(), np.tile(room, len(found)))
-    return table.assign(n_videos=len(dense))
+    columns = [("accuracy", accuracy, right), ("top5", five, top5), ("gain", gain, gains)]
+    columns += [("mean_class", one, classes.clip(0, 1)) for one in mean_class]
+    for name, mean, draws in columns:
+        table = table.assign(**_named(name, (mean, *_interval(draws, n_videos))))
+    for name, best in (("headroom", oracle), ("reachable", found.get("truth"))):
+        if best is not None:
+            won = dict(zip(best.ks, best.right.mean((1, 2)) - dense.mean(), strict=True))
+            table[name] = ratio(table.gain.to_numpy(), table.k.map(won).to_numpy(float))
+    return table.assign(n_videos=n_videos)
+
+
+def _means(parts):
+    return np.concatenate([part.mean((1, 2)) for part in parts])
+
+
+def _linear_class_mean(found):
+    """Values [K, S, V] whose mean over videos is the mean-class accuracy, and whose resampled means vary as it does.
+
+    A ratio's first-order form, which may leave [0, 1]: each video counts by how far it lies from its class' mean.
+    """
+    _, at, n = np.unique(found.labels, return_inverse=True, return_counts=True)
+    by_class = found.right[..., np.argsort(at, kind="stable")]
+    means = np.add.reduceat(by_class, np.cumsum(n) - n, -1) / n  # (K, S, C)
+    deviation = (found.right - means[..., at]) * len(at) / (len(n) * n[at])
+    return means.mean(-1, keepdims=True) + deviation
 
 
 def _mean_clips(one):
@@ -133,18 +179,19 @@ def compare(found, references=("dense", "condi_sr"), draws=10_000):
 
     found: {name: Outcomes} with dense among them; a sampler with one seed stands for all seeds. Columns: difference,
     low, high, p (two-sided: how often resampling turns the difference's sign), p_holm (corrected for all rows of the
-    table), n_seeds, n_videos. The oracle, which cheats, is left out.
+    table), n_seeds, n_videos. What cheats (oracle, truth) is left out. One video has no interval and no p: nan.
     """
-    pairs = [(n, r) for r in references if r in found for n in found if n not in (r, "oracle", "dense")]
+    honest = [n for n in found if n != "dense" and not (n in sampler.SAMPLERS and sampler.SAMPLERS[n].cheats)]
+    pairs = [(n, r) for r in references if r in found for n in honest if n != r]
     if not pairs:
         return pd.DataFrame(columns=["sampler", "reference", "k", "difference", "low", "high", "p", "p_holm"])
     ks, place = found["dense"].ks, {name: i for i, name in enumerate(found)}
     right = _of_all(found, "right")
     values = np.stack([right[place[n]] - right[place[r]] for n, r in pairs])
     resampled = bootstrap(values, draws)  # (draws, pairs, K)
-    low, high = _interval(resampled)
+    low, high = _interval(resampled, values.shape[-1])
     tail = np.minimum((resampled <= 0).sum(0), (resampled >= 0).sum(0))
-    p = np.minimum(1, 2 * (tail + 1) / (draws + 1))
+    p = np.minimum(1, 2 * (tail + 1) / (draws + 1)) if values.shape[-1] > 1 else np.full(low.shape, np.nan)
     index = pd.MultiIndex.from_tuples([(n, r, k) for n, r in pairs for k in ks], names=["sampler", "reference", "k"])
     table = {"difference": values.mean((2, 3)), "low": low, "high": high, "p": p, "p_holm": holm(p)}
     table = pd.DataFrame({name: column.ravel() for name, column in table.items()}, index)

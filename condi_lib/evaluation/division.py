@@ -27,7 +27,7 @@ def division_outcomes(arrays, ks, mode="nested"):
     """
     rows = [(k, k_student) for k in ks for k_student in range(k + 1)]
     shape = len(rows), len(arrays), len(arrays[0].labels)
-    found = Outcomes(rows, *(np.empty(shape) for _ in range(3)))
+    found = Outcomes(rows, *(np.empty(shape) for _ in range(3)), arrays[0].videos, arrays[0].labels)
     for s, one in enumerate(arrays):
         probs, entropy = softmax(one.student_logits), predictive_entropy(one.student_logits)
         for i, (k, k_student) in enumerate(rows):

@@ -35,13 +35,18 @@ def thirds(values, names):
 
 
 def video_groups(arrays, videos, truth=None):
-    """What by_group compares: {grouping: str [V]}: class, length and, with the planted truth, what was planted."""
+    """What by_group compares: {grouping: str [V]}: class, length and, with a truth, what is shown.
+
+    truth: a row a frame: video, shows, and blend (planted: how much of the motion is another class') where there is.
+    """
     n = arrays.mask.sum(1)
     names = videos.set_index("video").class_name
     groups = {"length": thirds(n, ["short", "medium", "long"])}
     if truth is not None:
-        per_video = truth.assign(ambiguous=truth.kind != "clean", hard=truth.blend > 0).groupby("video")
-        share, hard = (per_video[column].mean().loc[arrays.videos].to_numpy() for column in ("ambiguous", "hard"))
+        per_video = truth.assign(other=~truth.shows.astype(bool)).groupby("video")
+        share = per_video.other.mean().loc[arrays.videos].to_numpy()
         groups["ambiguous frames"] = thirds(share, ["fewest", "some", "most"])
-        groups["motion"] = np.where(hard > 0, "hard", "typical")
+        if "blend" in truth:
+            hard = per_video.blend.max().loc[arrays.videos].to_numpy() > 0
+            groups["motion"] = np.where(hard, "hard", "typical")
     return {**groups, "class": names.loc[arrays.videos].to_numpy()}

@@ -1,4 +1,4 @@
-"""Intervals and p-values from resampled videos and seeds."""
+"""Intervals and p-values from resampled videos and seeds. One video has no interval: nan."""
 
 import numpy as np
 
@@ -40,12 +40,19 @@ def _bootstrap(parts, draws=BOOTSTRAPS, seed=0):
 
 def interval(values, draws=BOOTSTRAPS, seed=0):
     """(mean, low, high), float [...] each, of float [..., S, V] over seeds and videos."""
-    return values.mean((-2, -1)), *_interval(bootstrap(values, draws, seed))
+    return values.mean((-2, -1)), *_interval(bootstrap(values, draws, seed), values.shape[-1])
 
 
-def _interval(resampled):
-    """(low, high) of float [draws, ...]."""
-    return np.quantile(resampled, (0.025, 0.975), axis=0)
+def _interval(resampled, n_videos):
+    """(low, high) of float [draws, ...], of the draws in which it is a number; nan for fewer than two videos."""
+    shape = resampled.shape[1:]
+    if n_videos < 2:
+        return np.full((2, *shape), np.nan)
+    if not np.isnan(resampled).any():
+        return np.quantile(resampled, (0.025, 0.975), axis=0)
+    known = (column[~np.isnan(column)] for column in resampled.reshape(len(resampled), -1).T)
+    ends = [np.quantile(draws, (0.025, 0.975)) if len(draws) else (np.nan, np.nan) for draws in known]
+    return np.array(ends).T.reshape(2, *shape)
 
 
 def _columns(**values):
@@ -62,11 +69,14 @@ def _named(name, found):
 
 
 def holm(p):
-    """p-values of any shape -> corrected for their number by Holm's (1979) step-down procedure, same shape."""
+    """p-values of any shape -> corrected for their number by Holm's (1979) step-down procedure, same shape.
+
+    nan stays nan and does not count.
+    """
     flat = np.ravel(p)
-    order = np.argsort(flat)
-    out = np.empty(len(flat))
-    out[order] = np.minimum(1, np.maximum.accumulate(flat[order] * np.arange(len(flat), 0, -1)))
+    order = np.argsort(flat)[: np.isfinite(flat).sum()]  # nan comes last
+    out = np.full(len(flat), np.nan)
+    out[order] = np.minimum(1, np.maximum.accumulate(flat[order] * np.arange(len(order), 0, -1)))
     return out.reshape(np.shape(p))
 
 

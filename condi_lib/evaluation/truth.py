@@ -5,18 +5,37 @@ import pandas as pd
 
 from condi_lib import sampler
 from condi_lib.evaluation.accuracy import dense_right, outcomes
-from condi_lib.evaluation.intervals import ratio, resample
+from condi_lib.evaluation.intervals import _interval, ratio, resample
 from condi_lib.sampler import ranks
 
 
+# truth: what a data set knows of its frames, a row a frame shown: video, frame (from 0, in the row's segment), shows
+# (bool: does the frame show the video's class?), kind (str: what it shows)
 def clip_kinds(clips, truth, frames):
-    """The planted kind of each clip of the clip table: the kind of all its real frames, else "mixed" (Series).
+    """The kind of each clip of the clip table: the kind of all its real frames, else "mixed" (Series).
 
-    truth: the embedded benchmark's table (video, frame, kind); frames: frames of a clip.
+    frames: frames of a clip.
     """
     kinds = truth.assign(clip=truth.frame // frames).groupby(["video", "clip"]).kind.agg(["first", "nunique"])
     kinds = kinds["first"].where(kinds["nunique"] == 1, "mixed").rename("kind")
     return clips[["video", "clip"]].join(kinds, on=["video", "clip"]).kind
+
+
+def with_truth(clips, truth, frames):
+    """The clip table with the column shows, for samplers that need it: share of a clip's frames that show the class.
+
+    float32 in [0, 1]. truth: None for data sets without one: the table as it is. frames: frames of a clip. Raises
+    ValueError for a clip of which the truth knows no frame.
+    """
+    if truth is None:
+        return clips
+    truth = truth[truth.video.isin(clips.video)]
+    shows = truth.shows.astype(np.float32).groupby([truth.video, (truth.frame // frames).rename("clip")]).mean()
+    found = clips[["video", "clip"]].join(shows.rename("shows"), on=["video", "clip"]).shows
+    if found.isna().any():
+        video, clip = clips.loc[found.isna(), ["video", "clip"]].iloc[0]
+        raise ValueError(f"truth: knows no frame of clip {clip} of {video}; expected a row for each frame")
+    return clips.assign(shows=found)
 
 
 def standing(arrays, score):
@@ -27,19 +46,20 @@ def standing(arrays, score):
 
 def standing_by_kind(name, arrays, kinds, draws=300):
     """Mean standing of clips of each kind, by sampler `name`: columns sampler, kind, standing, low, high, n_clips,
-    n_seeds, n_videos. kinds: str [V, N] of the test clips."""
-    test = arrays[""][0][0]
+    n_seeds, n_videos. kinds: str [V, N] of the test clips; those that show the class most come first, mixed last."""
+    test = arrays[""][0]
+    shows = np.zeros(test.mask.shape) if test.shows is None else test.shows
     per_seed = [standing(test, score) for score, _ in sampler.score(name, arrays)]
     rng = np.random.default_rng(0)
     n_videos, n_seeds = len(test.labels), len(per_seed)
     videos = np.vstack([np.ones(n_videos), resample(n_videos, draws, rng)])
     seeds = np.vstack([np.ones(n_seeds), resample(n_seeds, draws, rng)]) / n_seeds
     rows = []
-    for kind in sorted(set(kinds[test.mask]), key=lambda kind: (kind == "mixed", kind != "clean", kind)):
-        inside = kinds == kind
+    for kind in sorted(set(kinds[test.mask]), key=lambda k: (k == "mixed", -shows[(kinds == k) & test.mask].mean(), k)):
+        inside = (kinds == kind) & test.mask
         sums = np.stack([(s * inside).sum(1) for s in per_seed])  # (S, V)
         means = (seeds * ratio(videos @ sums.T, np.repeat((videos @ inside.sum(1))[:, None], n_seeds, 1))).sum(1)
-        low, high = np.nanquantile(means[1:], (0.025, 0.975))
+        low, high = _interval(means[1:], n_videos)
         rows.append((name, kind, means[0], low, high, inside.sum(), n_seeds, n_videos))
     return pd.DataFrame(rows, columns=["sampler", "kind", "standing", "low", "high", "n_clips", "n_seeds", "n_videos"])
 
@@ -50,7 +70,7 @@ def example_table(arrays, kinds=None, k=5):
     Where there is none, or no ConDi-SR, the first video. The scores are the first seed's. Columns: video, clip, kind,
     teacher_true, teacher_max (probabilities), correct, and standing_<sampler> of each detector.
     """
-    test = arrays[""][0][0]
+    test = arrays[""][0]
     names = sampler.detectors(arrays)
     won = np.zeros(len(test.labels), bool)
     if "condi_sr" in names:

@@ -119,7 +119,7 @@ class Explorer:
 
     def _read_run(self, k=None):
         study = read_study(self.runs[self.controls.run.value])
-        one, there = self.controls, study.samplers()
+        one, there = self.controls, study.samplers(study.splits()[0])
         names = [(SAMPLERS[name].label, name) for name in there]
         choose(one.split, study.splits())
         choose(one.first, names, DIVIDED if DIVIDED in there else there[-1])

@@ -7,7 +7,7 @@ import pandas as pd
 from condi_lib import runs
 from condi_lib.explore.study import find_runs
 from condi_lib.models import build_student, build_teacher, read_checkpoint
-from condi_lib.models.checkpoints import HEADS
+from condi_lib.models.weights import HEADS
 from condi_lib.predictor import Predictor
 from condi_lib.training import LOSSES
 
@@ -34,10 +34,9 @@ def load_predictor(folder, loss="condi_sr", seed=0, teacher_checkpoint="", class
     names = _read_names(class_names) if class_names else None
     teacher_file, student_file = _files_of(folder, loss, seed)
     own, student = (runs.read_provenance(file)["parameters"] for file in (teacher_file, student_file))
-    n_classes = _n_classes(teacher_file)
+    classes = runs.read_provenance(folder / "videos.parquet")["classes"]
     if names is None:
-        known = pd.read_parquet(folder / "videos.parquet").drop_duplicates("label").set_index("label").class_name
-        names = [str(known.get(i, i)) for i in range(n_classes)]  # a class without a video goes by its number
+        names = classes
     else:
         there = _n_classes(teacher_checkpoint)
         if there not in (None, len(names)):
@@ -47,7 +46,7 @@ def load_predictor(folder, loss="condi_sr", seed=0, teacher_checkpoint="", class
             )
     networks = (
         build_teacher(own["teacher"], len(names), teacher_checkpoint or teacher_file, new_head=False),
-        build_student(student["student_width"], n_classes, student_file, False, student["student_repeats"]),
+        build_student(student["student_width"], len(classes), student_file, False, student["student_repeats"]),
     )
     return Predictor(*networks, own["frames"], own["size"], names, loss=loss)
 

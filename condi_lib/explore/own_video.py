@@ -53,12 +53,12 @@ def cost_table(found, dense):
 
 def view_of(found):
     """(table, chosen) for figures.video_view, of what a Predictor found in a video of unknown class."""
-    confidence = np.asarray(found["confidence"], float)
-    if not np.isfinite(confidence).all():  # a student that only ranks
+    confidence = found["confidence"]
+    if confidence is None:  # of a student that only ranks: places, 1 first
         places = np.argsort(np.argsort(-np.asarray(found["score"]), kind="stable"), kind="stable")
         confidence = 1 - places / max(1, len(places) - 1)
     table = pd.DataFrame({"clip": np.arange(len(confidence)), "confidence": confidence})
-    chosen = {"to the student": found["by_student"], "to the teacher": found["by_teacher"]}
+    chosen = {f"to the {network}": np.array(found[f"by_{network}"]) for network in ("student", "teacher")}
     return table.assign(image=list(middle_frames(found["clips"]))), chosen
 
 

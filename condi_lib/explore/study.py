@@ -1,7 +1,6 @@
 """The tables of a finished run in memory, for questions about one video or all."""
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -62,29 +61,31 @@ class Study:
     videos: pd.DataFrame
     costs: dict  # of notebook 08: multiply-adds and seconds of a clip
     parameters: dict  # of notebook 08
+    classes: list  # names, in label order
     truth: pd.DataFrame = None  # of the embedded benchmark, a row a frame
 
     _arrays: dict = field(default_factory=dict, repr=False)  # {split: sampler.read_arrays}
-    _scores: dict = field(default_factory=dict, repr=False)  # {(split, sampler): scores of the split and of val}
+    _choosers: dict = field(default_factory=dict, repr=False)  # {(split, sampler): sampler.keep of the first seed}
 
     def arrays(self, split):
         """sampler.read_arrays of a split, read once."""
         if split not in self._arrays:
-            self._arrays[split] = sampler.read_arrays(self.clips, self.scores, split)
+            clips = evaluation.with_truth(self.clips, self.truth, self.parameters["frames"])
+            self._arrays[split] = sampler.read_arrays(clips, self.scores, split)
         return self._arrays[split]
 
     def table(self, split):
         """The split's clip table as ClipArrays."""
-        return self.arrays(split)[""][0][0]
+        return self.arrays(split)[""][0]
 
     def splits(self):
         """Those of test and val that hold clips."""
         found = set(self.clips.split)
         return [split for split in ("test", "val") if split in found]
 
-    def samplers(self):
-        """Names of the samplers whose students are there, in the registry's order."""
-        return sampler.available({"": None, **self.scores})
+    def samplers(self, split="test"):
+        """Names of the samplers that have what they need, in the registry's order."""
+        return sampler.available(self.arrays(split))
 
     def longest(self, split):
         """Clips of the split's longest video: the largest K that means anything."""
@@ -98,36 +99,37 @@ class Study:
         return int(found[0])
 
     def score(self, split, name):
-        """A sampler's scores of the clips, (of the split, of val): float [V, N] each. Of random, one draw."""
-        if (split, name) not in self._scores:
-            found = sampler.score(name, self.arrays(split))[0]
-            self._scores[split, name] = tuple(s[0] if s.ndim == 3 else s for s in found)
-        return self._scores[split, name]
+        """A sampler's scores of the split's clips: float [V, N]. Of random, one draw."""
+        found, _ = sampler.score(name, self.arrays(split))[0]
+        return found[0] if found.ndim == 3 else found
 
     def kept(self, split, name, k, rows=slice(None)):
         """What a sampler keeps of some videos (rows of the arrays) at k: weights [len(rows), N], 0 where not kept."""
-        scores, val_scores = self.score(split, name)
-        val_mask = self.arrays(split)[SAMPLERS[name].loss][0][1].mask
-        return SAMPLERS[name].keep(scores[rows], k, self.table(split).mask[rows], val_scores, val_mask)
+        if (split, name) not in self._choosers:
+            self._choosers[split, name] = sampler.keep(name, self.arrays(split))[0]
+        one = self.arrays(split)[SAMPLERS[name].loss][0].take(rows)
+        return self._choosers[split, name].weights(k, one, self.score(split, name)[rows])
 
     def answers(self, split, name, k, k_student=0, rows=slice(None)):
         """(probabilities of some videos' predictions [len(rows), C], by_student, by_teacher: bool [len(rows), N]).
 
         Raises ValueError for k < 1, or a k_student above 0 of a sampler other than DIVIDED.
         """
+        one = self.arrays(split)[SAMPLERS[name].loss][0].take(rows)
         if k_student:
             if name != DIVIDED:
                 raise ValueError(f"k_student: found {k_student} for {name}; only the clips of {DIVIDED} are divided")
-            one = _some(self.arrays(split)[name][0][0], rows)
             entropy = predictive_entropy(one.student_logits)
             of_student = softmax(one.student_logits)
             total, by_student, by_teacher = evaluation.divided_probs(one, of_student, entropy, k, k_student)
         else:
-            weights = self.kept(split, name, k, rows).astype(float)
+            weights = self.kept(split, name, k, rows)
+            chooser = self._choosers[split, name]
+            own = None if chooser.own is None else chooser.own[rows]
+            total = sampler.blend(one, weights, own, 0.0 if own is None else chooser.share(k))[0]
             by_teacher = weights > 0
             by_student = np.zeros_like(by_teacher)
-            total = np.matmul(weights[:, None], self.table(split).probs[rows])[:, 0]
-        return total / np.maximum(total.sum(-1, keepdims=True), 1e-12), by_student, by_teacher
+        return total / total.sum(-1, keepdims=True), by_student, by_teacher
 
     def at(self, split, k, k_student=0, name=DIVIDED):
         """What a sampler's K and K_s give on the split.
@@ -163,18 +165,19 @@ class Study:
     def shown_score(self, split, name):
         """(a sampler's clips in [0, 1] [V, N], what that is), for showing; (None, "") of a sampler that does not score.
 
-        Its confidence or probability where it has one, else the clip's place in its video: 1 ranks first.
+        What it means as a probability where it means one, else the clip's place in its video: 1 ranks first.
         """
         chooser, arrays = SAMPLERS[name], self.arrays(split)
-        own = arrays[chooser.loss][0][0]
         if chooser.score is sampler.no_score:
             return None, ""
-        if chooser.score is sampler.own_score and own.confidence is not None and np.isfinite(own.confidence).all():
-            return own.confidence, "confidence"
-        scores = self.score(split, name)[0]
-        if chooser.sees_all:
-            return scores, "probability"
-        return evaluation.standing(own, scores), "rank, 1 = first"
+        found = sampler.probability(name, arrays)
+        if found:
+            own = chooser.probability is sampler.own_confidence
+            return found[0][0], "confidence" if own else "probability"
+        scores = self.score(split, name)
+        if chooser.cheats:  # a probability of the teacher's, or a share of frames
+            return scores, "what it goes by"
+        return evaluation.standing(self.table(split), scores), "rank, 1 = first"
 
     def groups(self, split):
         """{grouping: group of each video, str [V]}: class, length and, where it is known, what was planted."""
@@ -219,21 +222,10 @@ class Study:
         probs, by_student, by_teacher = self.answers(split, name, k, k_student if name == DIVIDED else 0)
         return probs, by_student | by_teacher
 
-    @cached_property
-    def classes(self):
-        """Names of the classes in label order; a number where no video of the class was listed."""
-        names = self.videos.drop_duplicates("label").set_index("label").class_name
-        return [str(names.get(i, i)) for i in range(self.table(self.splits()[0]).logits.shape[-1])]
-
 
 def _check(name, value, known):
     if value not in known:
         raise ValueError(f"{name}: {value!r} is unknown; expected one of {', '.join(known)}")
-
-
-def _some(arrays, rows):
-    """ClipArrays of some of the videos."""
-    return type(arrays)(**{name: None if value is None else value[rows] for name, value in vars(arrays).items()})
 
 
 def read_study(folder):
@@ -262,5 +254,6 @@ def read_study(folder):
         run.read_table(folder / "labelled_videos.parquet", "03_teacher_labels"),
         run.read_json(costs_file, "08_flops_and_time"),
         run.parameters,
+        run.classes(),
         truth,
     )

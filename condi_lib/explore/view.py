@@ -11,9 +11,9 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from condi_lib import evaluation, runs, sampler
-from condi_lib.data.video import iter_frames
+from condi_lib.data import iter_frames
 from condi_lib.explore.study import DIVIDED
-from condi_lib.figures.style import _style
+from condi_lib.figures.style import _look
 from condi_lib.sampler import SAMPLERS
 
 PLAYED = 900  # frames that are kept for playing: of a longer video every second one, or every fourth, ...
@@ -56,9 +56,9 @@ def keep_frames(decoded, frames):
 def read_frames(study, video):
     """Frames of a study's video, as its networks see them. Raises VideoError."""
     row = study.videos.set_index("video").loc[video]
-    start, end = int(row.get("start_frame", 0)), int(row.get("end_frame", -1))
-    decoded = iter_frames(runs.ROOT / row.path, study.parameters["size"])  # a path that is absolute stays so
-    return keep_frames(islice(decoded, start, end if end >= 0 else None), study.parameters["frames"])
+    segment = {"start": int(row.get("start_frame", 0)), "end": int(row.get("end_frame", -1))}
+    decoded = iter_frames(runs.ROOT / row.path, study.parameters["size"], **segment)  # an absolute path stays so
+    return keep_frames(decoded, study.parameters["frames"])
 
 
 def jpeg(frame):
@@ -78,7 +78,7 @@ def png(figure, dpi=80):
 
 def colour(name):
     """A sampler's colour in all figures, as #rrggbb."""
-    return to_hex(_style(name)["color"])
+    return to_hex(_look(name)[0])
 
 
 def clip_table(study, split, video, name=DIVIDED, frames=None):
@@ -123,7 +123,7 @@ def answers(study, split, video, k, k_student=0):
     test, rows = study.table(split), slice(v, v + 1)
     n, label = int(test.mask[v].sum()), int(test.labels[v])
     found = []
-    for name in study.samplers():
+    for name in study.samplers(split):
         probs, by_student, by_teacher = study.answers(split, name, k, k_student if name == DIVIDED else 0, rows)
         guess = int(probs[0].argmax())
         cells = np.where(by_student[0], "S", np.where(by_teacher[0], "T", ""))[:n].tolist()

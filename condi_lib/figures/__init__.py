@@ -1,4 +1,15 @@
-from condi_lib.figures.cost import accuracy_vs_cost, seconds_per_video, summary
+from condi_lib.figures.background import STUDY, cnn_lstm, recurrent_cells, study_map, taxonomy, two_streams
+from condi_lib.figures.captions import CAPTIONS
+from condi_lib.figures.convolutions import (
+    conv_2d_3d,
+    conv_2plus1d,
+    line_layers,
+    mean_response,
+    middle_channels,
+    motion_seen,
+    moving_bar,
+)
+from condi_lib.figures.cost import accuracy_vs_cost, seconds_per_video
 from condi_lib.figures.data import (
     THESIS_DATASETS,
     THESIS_DENSE,
@@ -13,38 +24,46 @@ from condi_lib.figures.data import (
 )
 from condi_lib.figures.detection import (
     confidence_by_kind,
-    detection_table,
     error_rates,
     precision_recall,
     reliability,
     risk_coverage,
     roc,
 )
-from condi_lib.figures.sampling import (
-    ablations,
-    accuracy_vs_k,
-    class_gains,
-    comparisons,
-    division,
-    gains_by_group,
-    helped_and_hurt,
-)
+from condi_lib.figures.groups import class_gains, gains_by_group, helped_and_hurt
+from condi_lib.figures.sampling import ablations, accuracy_vs_k, division
 from condi_lib.figures.schematics import framework, inference
 from condi_lib.figures.style import GREY, label
+from condi_lib.figures.tables import (
+    accuracy_table,
+    comparisons,
+    detection_table,
+    headline,
+    shown,
+    split_wide,
+    styled,
+    summary,
+)
 from condi_lib.figures.videos import example_video, video_view
 
 __all__ = [
+    "CAPTIONS",
     "GREY",
+    "STUDY",
     "THESIS_DATASETS",
     "THESIS_DENSE",
     "THESIS_ORACLE",
     "ablations",
+    "accuracy_table",
     "accuracy_vs_cost",
     "accuracy_vs_k",
     "class_gains",
+    "cnn_lstm",
     "comparisons",
     "confidence_by_kind",
     "confidence_histograms",
+    "conv_2d_3d",
+    "conv_2plus1d",
     "detection_table",
     "division",
     "error_rates",
@@ -52,19 +71,32 @@ __all__ = [
     "frames_grid",
     "framework",
     "gains_by_group",
+    "headline",
     "helped_and_hurt",
     "inference",
     "label",
     "label_shares",
+    "line_layers",
+    "mean_response",
+    "middle_channels",
+    "motion_seen",
+    "moving_bar",
     "oracle_vs_dense",
     "precision_recall",
+    "recurrent_cells",
     "reliability",
     "risk_coverage",
     "roc",
     "seconds_per_video",
+    "shown",
+    "split_wide",
+    "study_map",
+    "styled",
     "summary",
+    "taxonomy",
     "teacher_training",
     "training_curves",
+    "two_streams",
     "video_lengths",
     "video_view",
 ]

@@ -1,146 +1,225 @@
-"""Figures of accuracy against the number of clips, differences, groups, division, ablations."""
+"""Figures of accuracy against the number of clips, division, ablations."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from condi_lib.figures.style import _BLIND, _MARKERS, _axes, _point_ranges, _style, label
-from condi_lib.sampler import SAMPLERS
+from condi_lib.figures.style import (
+    BLUE,
+    HIGHLIGHTED,
+    WIDTH,
+    _at_least,
+    _axes,
+    _by_group,
+    _end,
+    _name_lines,
+    _no_difference,
+    _style,
+)
 
 
-def _lines(axis, table, x, band=True):
-    for name, rows in table.groupby("sampler", sort=False):
-        style = _style(name)
-        axis.plot(rows[x], 100 * rows.accuracy, **style, ms=5, lw=1.6, label=label(name))
-        if band:
-            low, high = 100 * rows.accuracy_low, 100 * rows.accuracy_high
-            axis.fill_between(rows[x], low, high, color=style["color"], alpha=0.08, lw=0)
+def _dense(table, column="sampler"):
+    """Dense's accuracy in percent, nan where the table has none."""
+    found = table.accuracy[table[column] == "dense"].dropna()
+    return 100 * found.iloc[0] if len(found) else np.nan
 
 
-_PANELS = {
-    "reference": "without a student",
-    "thesis": "the thesis' four losses",
-    "published": "published samplers",
-    "beyond": "beyond the thesis",
-}
+def _bounds(rows, dense):
+    """Ends of the band around a line, in percent: of the paired difference to dense where that is known."""
+    paired = np.isfinite(dense) and {"gain_low", "gain_high"} <= set(rows)
+    start, of = (dense, "gain") if paired else (0, "accuracy")
+    if f"{of}_low" not in rows:
+        return 100 * rows.accuracy, 100 * rows.accuracy
+    return start + 100 * rows[f"{of}_low"], start + 100 * rows[f"{of}_high"]
+
+
+def _draw_lines(axis, table, names, x, dense, column="sampler"):
+    """Lines of accuracy (%) with their bands. Returns the lines' right ends, for _name_lines."""
+    ends = []
+    for name in names:
+        rows = table[(table[column] == name) & table.accuracy.notna()].sort_values(x)
+        if len(rows):
+            style = _style(name)
+            axis.plot(rows[x], 100 * rows.accuracy, **style, gid=name)
+            alpha = 0.2 if name in HIGHLIGHTED else 0.12
+            axis.fill_between(rows[x], *_bounds(rows, dense), color=style["color"], alpha=alpha, lw=0)
+            ends.append(_end(rows[x].iloc[-1], 100 * rows.accuracy.iloc[-1], name))
+    return ends
+
+
+def _line_of_dense(axis, dense):
+    """Dense's accuracy across the axis. Returns its right end, for _name_lines."""
+    if not np.isfinite(dense):
+        return []
+    axis.axhline(dense, c="black", lw=1, zorder=2)
+    return [(axis.get_xlim()[1], dense, "dense", "black", "black", "_")]
+
+
+def _ticks(axis, ks):
+    """Ticks of K on an axis that gives small K more room: those that have room for their number."""
+    shown = []
+    for k in sorted(ks):
+        if not shown or k > 1.28 * shown[-1]:
+            shown.append(k)
+    if len(shown) > 1 and max(ks) != shown[-1]:
+        shown[-1] = max(ks)
+    axis.set_xscale("log")
+    axis.set_xticks(shown, [str(k) for k in shown])
+    axis.minorticks_off()
+    if len(set(ks)) == 1:
+        axis.set_xlim(shown[0] / 2, shown[0] * 2)
 
 
 def accuracy_vs_k(table):
-    """Video accuracy against K with 95 % bands, a panel a group of samplers, ConDi-SR and dense in each.
+    """Video accuracy against K: samplers without a student on the left, groups of students on the right.
 
-    table: evaluation.accuracy_table of all samplers.
+    One scale of accuracy in all panels. Bands are 95 % intervals of the paired difference to dense. table:
+    evaluation.accuracy_table of all samplers. None where nothing was measured.
     """
-    shown = [g for g in _PANELS if any(SAMPLERS[n].group == g for n in table.sampler.unique())]
-    figure, axes = plt.subplots(1, len(shown), figsize=(4.1 * len(shown), 5.2), sharex=True, squeeze=False)
-    dense = 100 * table.accuracy[table.sampler == "dense"].iloc[0]
-    for axis, group in zip(axes[0], shown, strict=True):
-        own = [n for n in table.sampler.unique() if SAMPLERS[n].group == group and n != "dense"]
-        _lines(axis, table[table.sampler.isin([*own, "condi_sr"])], "k")
-        axis.axhline(dense, c="black", lw=1, label="dense")
-        axis.set(title=_PANELS[group], xlabel="clips kept, K", xticks=sorted(set(table.k)))
-        axis.tick_params(axis="x", labelsize="small")
-        if group != "reference":
-            axis.set_ylim(dense - 13, dense + 7)
-        axis.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
-    axes[0, 0].set_ylabel("video accuracy (%)")
-    return figure
+    table = table[table.accuracy.notna()]
+    if table.empty:
+        return None
+    dense = _dense(table)
+    names = [n for n in table.sampler.unique() if n != "dense"]
+    lead = [n for n in HIGHLIGHTED if n in names]
+    groups = _by_group([n for n in names if n not in lead])
+    without = groups.pop("without a student", None)
+    if without is None and not groups:
+        groups = _by_group(lead or ["dense"])
+    return _panels_of_one_scale(table, without, groups, lead, dense)
 
 
-def comparisons(table):
-    """The paired differences that a reader looks for first, as text: a row a sampler, dense and ConDi-SR apart."""
+def _panels_of_one_scale(table, without, groups, lead, dense):
+    """A panel for what needs no student on the left, a column of the others on the right, each as high as its lines
+    need; as many inches a point in all."""
+    values, gap = 100 * table.accuracy, 0.42  # inches between panels
 
-    def cell(row):
-        star = "*" if row.p_holm < 0.05 else ""
-        return f"{100 * row.difference:+.1f} [{100 * row.low:+.1f}, {100 * row.high:+.1f}]{star}"
+    def span(some):
+        own = values[table.sampler.isin([*some, *lead])]
+        ends = [*own, *([dense] if np.isfinite(dense) else [])]
+        return min(ends) - 1.2, max(ends) + 1.2
 
-    text = table.apply(cell, axis=1)
-    wide = table.assign(text=text, column="minus " + table.reference.map(label) + ", K = " + table.k.astype(str))
-    order = list(wide.column.unique())
-    wide = wide.pivot(index="sampler", columns="column", values="text").loc[table.sampler.unique(), order]
-    counts = {"seeds": table.n_seeds.iloc[0], "videos": table.n_videos.iloc[0]}
-    return wide.rename(index=label).fillna("").reset_index().rename_axis(columns=None).assign(**counts)
+    spans = [span(own) for own in groups.values()]
+    left_span = span(without) if without is not None else (0, 0)
+    scale = 5.2 / max(np.ptp(left_span), sum(np.ptp(one) for one in spans))  # inches a point
+    needed = [0.155 * (len({*own, *lead}) + 2) for own in groups.values()]  # for the names
+    heights = [max(scale * np.ptp(one), names) for one, names in zip(spans, needed, strict=True)]
+    column, left = sum(heights) + gap * (len(heights) - 1), scale * np.ptp(left_span)
+    heights = [height + max(0, left - column) / len(heights) for height in heights]  # as long as the left panel
+    column = max(column, left)
+    figure = plt.figure(figsize=(WIDTH, column + 0.95), layout="none")
+    top, ends = figure.get_figheight() - 0.4, []
 
+    def panel(left, wide, top, tall, title, own, limits):
+        shape = (left / WIDTH, (top - tall) / figure.get_figheight(), wide / WIDTH, tall / figure.get_figheight())
+        axis = figure.add_axes(shape)
+        lines = _draw_lines(axis, table, dict.fromkeys([*own, *lead]), "k", dense)
+        middle = sum(limits) / 2
+        axis.set(title=title, ylim=(middle - tall / scale / 2, middle + tall / scale / 2))
+        _ticks(axis, set(table.k))
+        ends.append((axis, lines + _line_of_dense(axis, dense)))
+        return axis
 
-def gains_by_group(table, k=5):
-    """Gain over dense at one K by length of the video and by what was planted. table: evaluation.by_group."""
-    table = table[(table.k == k) & (table.grouping != "class")]
-    groupings = list(table.grouping.unique())
-    figure, axes = _axes(4.2 * len(groupings), 3.9, columns=len(groupings), sharey=True, squeeze=False)
-    names = [n for n in table.sampler.unique() if SAMPLERS[n].group == "thesis"]
-    for axis, grouping in zip(axes[0], groupings, strict=True):
-        rows = table[table.grouping == grouping]
-        groups = list(rows.group.unique())
-        for i, name in enumerate(names):
-            own = rows[rows.sampler == name].set_index("group").loc[groups]
-            style = _style(name) | {"ls": "none"}
-            _point_ranges(axis, own, "gain", np.arange(len(groups)) + 0.14 * (i - 1.5), **style, label=label(name))
-        n = rows.drop_duplicates("group").set_index("group").n_videos
-        axis.axhline(0, c="black", lw=1)
-        axis.set_xticks(range(len(groups)), [f"{g}\n({n[g]} videos)" for g in groups], fontsize="small")
-        axis.set(title=f"by {grouping}")
-    axes[0, 0].set_ylabel(f"gain over dense at K = {k} (points)")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=4)
-    return figure
-
-
-def class_gains(table, k=5):
-    """ConDi-SR's gain over dense at one K in each class, sorted. table: evaluation.by_group with grouping "class"."""
-    rows = table[(table.k == k) & (table.grouping == "class") & (table.sampler == "condi_sr")].sort_values("gain")
-    figure, axis = _axes(6.4, max(3.0, 0.32 * len(rows)))
-    gain = 100 * rows.gain.to_numpy()
-    error = np.abs(100 * rows[["gain_low", "gain_high"]].to_numpy().T - gain)
-    axis.barh(rows.group, gain, xerr=error, capsize=2, color=[_BLIND[0] if g >= 0 else _BLIND[3] for g in gain])
-    axis.axvline(0, c="black", lw=1)
-    axis.set(xlabel=f"ConDi-SR's gain over dense at K = {k} (points)")
-    return figure
-
-
-def helped_and_hurt(table, k=5):
-    """Shares of videos that only ConDi-SR, or only dense, gets right at one K, by group. table: evaluation.by_group."""
-    rows = table[(table.k == k) & (table.grouping != "class") & (table.sampler == "condi_sr")]
-    figure, axis = _axes(9.5, 4.2)
-    at = np.arange(len(rows))
-    for i, (column, text) in enumerate((("helped", "helped: only ConDi-SR right"), ("hurt", "hurt: only dense right"))):
-        height = 100 * rows[column].to_numpy()
-        error = np.abs(100 * rows[[f"{column}_low", f"{column}_high"]].to_numpy().T - height)
-        axis.bar(at + 0.38 * (i - 0.5), height, 0.38, yerr=error, capsize=2, color=_BLIND[3 * i], label=text)
-    names = [f"{r.group}\n{r.grouping}\n({r.n_videos})".replace(" frames", "\nframes") for r in rows.itertuples()]
-    axis.set_xticks(at, names, fontsize="small")
-    axis.set(ylabel=f"videos at K = {k} (%)")
-    axis.legend(frameon=False)
+    if without is not None:
+        wide, tall = 2.0 if groups else 5.8, scale * np.ptp(left_span)
+        axis = panel(0.62, wide, top, tall, "without a student", without, left_span)
+        axis.set(xlabel="clips kept, K", ylabel="video accuracy (%)")
+    for i, (title, own) in enumerate(groups.items()):
+        left, wide = (4.8, 1.95) if without is not None else (0.62, 5.8)
+        axis = panel(left, wide, top, heights[i], title, own, spans[i])
+        axis.tick_params(labelbottom=i == len(groups) - 1)
+        if without is None:
+            axis.set_ylabel("video accuracy (%)")
+        top -= heights[i] + gap
+    axis.set_xlabel("clips kept, K")
+    if np.isfinite(dense):
+        note = "bands: 95 % interval of\nthe difference to dense"
+        figure.text(0.995, 0.005, note, ha="right", va="bottom", size=8, c="0.4")
+    for axis, own in ends:
+        _name_lines(axis, own)
     return figure
 
 
 def division(table, ks=(3, 5, 10)):
-    """Accuracy against K_s (clips that the student classifies), a line a K. table: evaluation.division, and dense."""
-    figure, axis = _axes()
-    for i, (k, rows) in enumerate(table[table.k.isin(ks)].groupby("k")):
-        style = {"color": _BLIND[i], "marker": _MARKERS[i]}
-        axis.plot(rows.k_student, 100 * rows.accuracy, **style, label=f"K = {k}")
-        low, high = 100 * rows.accuracy_low, 100 * rows.accuracy_high
-        axis.fill_between(rows.k_student, low, high, color=style["color"], alpha=0.12, lw=0)
-    axis.axhline(100 * (table.accuracy - table.gain).iloc[0], c="black", lw=1, label="dense")
-    axis.set(xlabel="clips classified by the student, $K_s$", ylabel="video accuracy (%)")
-    axis.legend(frameon=False)
+    """What changes as the student classifies more of the K clips: accuracy (nothing?) and multiply-adds; a column a K.
+
+    Bands are 95 % intervals of the paired difference to dense. table: evaluation.division_table, and, where known,
+    share_of_dense, the multiply-adds over dense's. None where nothing was measured.
+    """
+    table = table[table.accuracy.notna() & (table["mode"] == table["mode"].iloc[0])] if len(table) else table
+    ks = [k for k in ks if (table.k == k).any()] or sorted(table.k.unique())[-3:]
+    if not ks:
+        return None
+    priced = "share_of_dense" in table and table.share_of_dense.notna().any()
+    lines = 1 + priced
+    shape = {"figsize": (WIDTH, 2.9 + 1.7 * priced), "height_ratios": (2.6, 1.5)[:lines]}
+    widths = [max(k, 2) + 2 for k in ks]
+    figure, axes = plt.subplots(lines, len(ks), sharex="col", sharey="row", squeeze=False, width_ratios=widths, **shape)
+    dense = 100 * (table.accuracy - table.gain).dropna().iloc[0] if table.gain.notna().any() else np.nan
+    for column, k in zip(axes.T, ks, strict=True):
+        rows = table[table.k == k].sort_values("k_student")
+        style = _style("condi_sr")
+        column[0].plot(rows.k_student, 100 * rows.accuracy, **style)
+        column[0].fill_between(rows.k_student, *_bounds(rows, dense), color=style["color"], alpha=0.2, lw=0)
+        end = _line_of_dense(column[0], dense)
+        column[0].set_title(f"K = {k}")
+        if priced:
+            share = 100 * rows.share_of_dense
+            column[1].bar(rows.k_student, share, color="0.75", width=0.7)
+            for at in dict.fromkeys((0, len(rows) - 1)):
+                text = f"{share.iloc[at]:.0f} %"
+                column[1].text(rows.k_student.iloc[at], share.iloc[at], text, ha="center", va="bottom", size=9)
+        column[-1].set(xticks=range(0, k + 1, 1 if k < 8 else 2), xlim=(-0.6, k + 0.6))
+        column[-1].grid(False, axis="x")
+    _at_least(axes[0, 0], "y", 4)
+    axes[0, 0].set_ylabel("video accuracy (%)")
+    if priced:
+        axes[1, 0].set_ylabel("multiply-adds\n(% of dense)")
+        axes[1, 0].set_ylim(0, 1.25 * 100 * table[table.k.isin(ks)].share_of_dense.max())
+    text = "how many of the K clips the student classifies ($K_s$); the teacher classifies the rest"
+    figure.supxlabel(text, size=10)
+    _name_lines(axes[0, -1], end)
     return figure
 
 
+_GREEK = {"tau": "τ", "lambda": "λ", "alpha": "α"}
+
+
+def _variant(name):
+    """tau_1 as "τ = 1", stopped_gradient as "stopped gradient"."""
+    first, _, rest = name.partition("_")
+    return f"{_GREEK[first]} = {rest}" if first in _GREEK and rest else name.replace("_", " ")
+
+
 def ablations(table):
-    """Difference of each variant to ConDi-SR as in the study, in points, at each K. table: as notebook 12 writes it."""
+    """Difference of each variant to ConDi-SR as in the study, at each K; what can be told from 0 is filled.
+
+    table: sampler, reference, k, difference, low, high and, where known, p_holm, as notebook 12 writes it. None where
+    no variant was trained.
+    """
+    table = table[table.difference.notna()]
     ks, names = sorted(table.k.unique()), list(table.sampler.unique())
     if not ks:
-        figure, axis = _axes(4, 1)
-        axis.set_axis_off()
-        axis.text(0.5, 0.5, "no variant was trained", ha="center", va="center")
-        return figure
-    shape = {"width": 2.7 * len(ks), "height": 0.34 * len(names) + 1.4, "columns": len(ks)}
-    figure, axes = _axes(**shape, sharex=True, sharey=True, squeeze=False)
+        return None
+    figure, axes = _axes(WIDTH, 0.3 * len(names) + 1.3, len(ks), sharex=True, sharey=True, squeeze=False)
     for axis, k in zip(axes[0], ks, strict=True):
-        rows = table[table.k == k].set_index("sampler").loc[names]
-        x = 100 * rows.difference.to_numpy()
-        error = np.abs(100 * rows[["low", "high"]].to_numpy().T - x)
-        axis.errorbar(x, range(len(names)), xerr=error, fmt="o", ms=5, capsize=2, color=_BLIND[0])
+        rows = table[table.k == k].drop_duplicates("sampler").set_index("sampler")
+        for i, name in enumerate(names):
+            if name in rows.index:
+                row = rows.loc[name]
+                sure = row.p_holm < 0.05 if "p_holm" in rows else row.low > 0 or row.high < 0
+                x, ends = (
+                    100 * row.difference,
+                    100 * np.array([[row.difference - row.low], [row.high - row.difference]]),
+                )
+                colour = BLUE if sure else "0.55"
+                axis.errorbar(x, i, xerr=np.abs(ends), fmt="o", ms=5, color=colour, mfc=colour if sure else "white")
         axis.axvline(0, c="black", lw=1)
-        axis.set(title=f"K = {k}", xlabel="points")
-    axes[0, 0].set_yticks(range(len(names)), [name.replace("_", " ") for name in names], fontsize="small")
-    axes[0, 0].invert_yaxis()
+        axis.grid(False, axis="y")
+        axis.set_title(f"K = {k}")
+        _no_difference(axis, rows[["difference", "low", "high"]].to_numpy().ravel())
+    axes[0, 0].set_yticks(range(len(names)), [_variant(name) for name in names], fontsize=9)
+    axes[0, 0].set_ylim(len(names) - 0.5, -0.5)
+    _at_least(axes[0, 0], "x", 2)
+    tests = "after correction" if "p_holm" in table else "by its interval"
+    figure.supxlabel(f"difference to ConDi-SR as in the study (points); filled: not 0, {tests}", size=10)
     return figure

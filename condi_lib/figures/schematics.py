@@ -26,47 +26,54 @@ def _canvas(width, height):
 
 def framework():
     """The training of the student (Figure 3.1 of the thesis)."""
-    figure, axis = _canvas(10, 4.4)
-    _box(axis, 1, 2.2, "clip $V_i$\nF frames", 1.4)
-    _box(axis, 3.4, 3.5, "teacher $\\gamma$\n(frozen)", colour=1)
-    _box(axis, 3.4, 0.9, "student $\\phi$\nshared trunk", colour=2)
-    _box(axis, 6.1, 3.5, "soft targets $\\tilde{p}_t$,\nright or wrong $z$", 2.1, colour=1)
-    _box(axis, 6.1, 1.7, "classes $\\tilde{p}_s$", 1.7, 0.7, colour=2)
-    _box(axis, 6.1, 0.5, "confidence $\\tilde{z}$", 1.7, 0.7, colour=2)
-    _box(axis, 8.8, 2.6, "$\\tau^2$ KL($\\hat{p}\\,||\\,\\tilde{p}_s$)", 1.9, 0.8, colour=4)
-    _box(axis, 8.8, 0.9, "$\\lambda$ BCE($\\tilde{z}, z$)", 1.9, 0.8, colour=4)
+    figure, axis = _canvas(10, 4.6)
+    _box(axis, 1, 2.3, "clip $V_i$\nF frames", 1.4)
+    _box(axis, 3.4, 3.6, "teacher $\\gamma$\n(frozen)", colour=1)
+    _box(axis, 3.4, 1.0, "student $\\phi$\nshared trunk", colour=2)
+    _box(axis, 6.1, 3.6, "soft targets $\\tilde{p}_t$,\nright or wrong $z$", 2.1, colour=1)
+    _box(axis, 6.1, 1.8, "classes $\\tilde{p}_s$", 1.7, 0.7, colour=2)
+    _box(axis, 6.1, 0.6, "confidence $\\tilde{z}$", 1.7, 0.7, colour=2)
+    _box(axis, 8.8, 2.7, "$\\tau^2$ KL($\\hat{p}\\,||\\,\\tilde{p}_s$)", 1.9, 0.8, colour=4)
+    _box(axis, 8.8, 1.0, "$\\lambda$ BCE($\\tilde{z}, z$)", 1.9, 0.8, colour=4)
     for start, end in [
-        ((1.75, 2.45), (2.5, 3.3)),
-        ((1.75, 1.95), (2.5, 1.1)),
-        ((4.3, 3.5), (5.0, 3.5)),
-        ((4.3, 1.05), (5.2, 1.6)),
-        ((4.3, 0.8), (5.2, 0.55)),
-        ((7.2, 3.35), (7.85, 2.85)),
-        ((7.0, 1.8), (7.85, 2.4)),
-        ((7.0, 0.55), (7.85, 0.8)),
+        ((1.75, 2.55), (2.5, 3.4)),
+        ((1.75, 2.05), (2.5, 1.2)),
+        ((4.3, 3.6), (5.0, 3.6)),
+        ((4.3, 1.15), (5.2, 1.7)),
+        ((4.3, 0.9), (5.2, 0.65)),
+        ((7.2, 3.45), (7.8, 2.95)),
+        ((7.0, 1.9), (7.8, 2.5)),
+        ((7.0, 0.65), (7.8, 0.9)),
     ]:
         _arrow(axis, start, end)
-    _arrow(axis, (7.2, 3.2), (8.5, 1.35), connectionstyle="arc3,rad=0.1")
-    _arrow(axis, (7.0, 0.7), (7.85, 2.3), ls="--")
-    axis.text(
-        8.8, 3.25, "$\\hat{p}$: $\\tilde{p}_t$ flattened by $\\tilde{z}$ (Eq. 3.5)", ha="center", fontsize="x-small"
-    )
+    _arrow(axis, (7.2, 3.3), (8.5, 1.45), connectionstyle="arc3,rad=0.1")
+    _arrow(axis, (7.0, 0.8), (7.8, 2.4), ls="--")
+    words = {"ha": "center", "va": "center", "fontsize": 9.5, "style": "italic", "color": "0.3"}
+    axis.text(8.8, 3.35, "what the teacher knows", **words)
+    axis.text(8.8, 0.35, "whether it will be right", **words)
+    axis.text(5.0, 4.4, "$\\hat{p}$ is $\\tilde{p}_t$, the flatter the less the student should lean on it", **words)
     return figure
 
 
 def inference():
     """Classifying a video by its best clips, with division (Figure 3.2 of the thesis)."""
-    figure, axis = _canvas(10, 3.8)
+    figure, axis = _canvas(10, 4.0)
+    chosen = (1, 2, 4)
     for i in range(6):
-        _box(axis, 0.55, 3.35 - 0.58 * i, f"$V_{i + 1}$", 0.6, 0.34)
-        _arrow(axis, (0.95, 3.35 - 0.58 * i), (1.75, 1.9))
-    _box(axis, 2.6, 1.9, "student $\\phi$:\n$\\tilde{z}$, entropy", 1.6, colour=2)
-    _box(axis, 5.0, 1.9, "K clips of\nhighest $\\tilde{z}$", 1.6, colour=4)
-    _box(axis, 7.2, 3.0, "teacher $\\gamma$:\n$K_t = K - K_s$", 1.7, colour=1)
-    _box(axis, 7.2, 0.8, "student $\\phi$: $K_s$ of\nlowest entropy", 1.9, colour=2)
-    _box(axis, 9.2, 1.9, "mean of\nprobabilities", 1.3)
-    for start, end in [((3.5, 1.9), (4.1, 1.9)), ((5.9, 2.1), (6.25, 2.8)), ((5.9, 1.7), (6.15, 1.0))]:
+        y = 3.5 - 0.58 * i
+        _box(axis, 0.55, y, f"$V_{i + 1}$", 0.6, 0.34, colour=4 if i in chosen else 0)
+        _arrow(axis, (0.92, y), (1.72, 2.05))
+    _box(axis, 2.6, 2.05, "student $\\phi$:\n$\\tilde{z}$, entropy", 1.6, colour=2)
+    _box(axis, 5.0, 2.05, "K clips of\nhighest $\\tilde{z}$", 1.6, colour=4)
+    _box(axis, 7.2, 3.15, "teacher $\\gamma$:\n$K_t = K - K_s$", 1.7, colour=1)
+    _box(axis, 7.2, 0.95, "student $\\phi$: $K_s$ of\nlowest entropy", 1.9, colour=2)
+    _box(axis, 9.2, 2.05, "mean of\nprobabilities", 1.3)
+    for start, end in [((3.45, 2.05), (4.15, 2.05)), ((5.85, 2.25), (6.3, 2.95)), ((5.85, 1.85), (6.2, 1.15))]:
         _arrow(axis, start, end)
-    _arrow(axis, (8.15, 2.9), (8.75, 2.4))
-    _arrow(axis, (8.25, 0.9), (8.75, 1.4))
+    _arrow(axis, (8.1, 3.05), (8.7, 2.55))
+    _arrow(axis, (8.2, 1.05), (8.7, 1.55))
+    words = {"ha": "center", "va": "center", "fontsize": 9.5, "style": "italic", "color": "0.3"}
+    axis.text(2.6, 1.3, "cheap: sees every clip", **words)
+    axis.text(7.2, 3.82, "expensive: sees few", **words)
+    axis.text(7.2, 0.28, "classes it has anyway", **words)
     return figure

@@ -1,97 +1,249 @@
 """Weights from files: ours in safetensors, other people's as PyTorch pickles, which are read without running code."""
 
+import json
 import pickle
+import re
+import string
+import tarfile
 import warnings
+import zipfile
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 
-HEADS = ("fc", "classifier", "head", "confidence")  # top-level names of the layers that belong to a task
+from condi_lib.models.inputs import Input
+
+# Names under which training code keeps weights, the likeliest first; averaged ones and teachers come after the others
+NESTS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net", "module", "weights", "params")
+NESTS += (
+    "backbone",
+    "encoder",
+    "student",
+    "ema",
+    "model_ema",
+    "ema_model",
+    "state_dict_ema",
+    "ema_state_dict",
+    "teacher",
+)
+DEPTH = 4  # how deep they are looked for
+RESAVE = 'Where the file was made, save the weights alone: torch.save(network.state_dict(), "weights.pth")'
+# First bytes of files that are no weights: what they are, what to do
+_MAGIC = {
+    b"version https://git-lfs": "is a pointer of Git LFS in place of the file; fetch it with git lfs pull",
+    b"\x1f\x8b": "is a gzip archive; unpack it",
+    b"BZh": "is a bzip2 archive; unpack it",
+    b"\xfd7zXZ": "is an xz archive; unpack it",
+    b"\x28\xb5\x2f\xfd": "is a Zstandard archive; unpack it",
+    b"7z\xbc\xaf": "is a 7z archive; unpack it",
+    b"Rar!": "is a RAR archive; unpack it",
+    b"\x89HDF": "is an HDF5 file, as Keras writes them; expected PyTorch's weights",
+    b"\x93NUMPY": "is a NumPy array; expected PyTorch's weights",
+    b"GGUF": "is a GGUF file; expected PyTorch's weights",
+}
+
+
+class Weights(dict):
+    """{key: tensor} of a file, and what the file says beside them.
+
+    pixels: what the network was trained on: an Input, a name of PIXELS, or None. notes: [str], what was passed over.
+    ours: whether a run of this suite wrote them.
+    """
+
+    def __init__(self, weights=(), pixels=None, notes=(), ours=False):
+        super().__init__(weights)
+        self.pixels, self.notes, self.ours = pixels, list(notes), ours
+
+
+def metadata_of(network):
+    """{"input": JSON}: what a safetensors file of the network's weights has to carry for read_checkpoint; may be {}."""
+    wants = getattr(network, "input", None)
+    return {"input": json.dumps(asdict(wants))} if isinstance(wants, Input) else {}
 
 
 def read_checkpoint(path):
-    """{key: tensor} of a checkpoint file: safetensors, or a PyTorch file whose weights stand at the top or in
-    "state_dict"; a DataParallel prefix "module." is dropped.
+    """The Weights of a checkpoint file: safetensors, or a PyTorch file, told apart by content.
 
-    Raises FileNotFoundError if there is no such file; ValueError, naming it, if it is damaged, holds no weights, or
-    could only be read by running code in it (weights_only=True is all that is tried).
+    The weights stand at the top of a PyTorch file or under names such as those in NESTS, at any place in it. "~" in the
+    path is the home folder. Raises FileNotFoundError if there is no such file; ValueError, naming it, if it is
+    something else, damaged, holds no weights, or could only be read by running code in it (weights_only=True is all
+    that is tried).
     """
-    path = Path(path)
+    path = Path(path).expanduser()
+    if path.is_dir():
+        raise ValueError(f"checkpoint: {path} is a folder; expected a file of weights")
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint: {path} does not exist")
     try:
-        if path.suffix == ".safetensors":
-            found = load_file(path)
-        else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:
+            head = file.read(512)
+        if _is_safetensors(head, path.stat().st_size):
+            return _read_safetensors(path)
+        _refuse_other_files(path, head)
+        with path.open("rb") as file, warnings.catch_warnings():  # given the path, torch would go by its ending
+            warnings.simplefilter("ignore")  # of ways of writing that it reads all the same, or an error follows
+            found = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as e:
-        reason = str(e).splitlines()[0]
+        raise ValueError(f"checkpoint: {path} {_in_the_way(str(e), head)}") from None
+    except _NoWeights as e:
+        raise ValueError(f"checkpoint: {path} {e}") from None
+    except PermissionError as e:
+        raise ValueError(f"checkpoint: {path} cannot be read: {e.strerror}") from None
+    except Exception as e:  # torch raises of many kinds on damaged files
+        raise ValueError(f"checkpoint: {path} cannot be read, is cut short or damaged: {_plain(e)}") from e
+    return _published(path, found)
+
+
+class _NoWeights(Exception):
+    """What a file is instead."""
+
+
+def _plain(e):
+    """The first line of an error, without escape codes and without advice on how to load it all the same."""
+    line = re.sub(r"\x1b\[[0-9;]*m", "", str(e)).partition("\n")[0]
+    return (re.split(r"\s*(?:Please|You can|Re-running|Use )", line)[0] or type(e).__name__)[:300]
+
+
+def _is_safetensors(head, size):
+    length = int.from_bytes(head[:8], "little")
+    return head[8:9] == b"{" and 2 <= length <= 100_000_000 and (size >= 8 + length or b'"dtype"' in head)
+
+
+def _read_safetensors(path):
+    try:
+        with safe_open(path, "pt") as file:
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
+            metadata = file.metadata() or {}
+    except SafetensorError as e:
+        raise _NoWeights(f"is a safetensors file that is cut short or damaged: {_plain(e)}") from e
+    pixels = json.loads(metadata.get("input", "{}"))
+    pixels = Input(**{k: tuple(v) if isinstance(v, list) else v for k, v in pixels.items()}) if pixels else None
+    return Weights(weights, pixels, ours="provenance" in metadata)
+
+
+def _refuse_other_files(path, head):
+    """Raises _NoWeights for what is recognised as no PyTorch file."""
+    if not head:
+        raise _NoWeights("is empty; download or copy it again")
+    for magic, what in _MAGIC.items():
+        if head.startswith(magic):
+            raise _NoWeights(what)
+    text = head.decode("utf-8", "ignore").lstrip("\ufeff \t\r\n")
+    if re.match(r"<(!doctype|html|head|script|\?xml|!--)", text, re.IGNORECASE):
+        raise _NoWeights("is a web page, not weights; the download asked for something: open its address in a browser")
+    if head.startswith(b"PK"):
+        if not zipfile.is_zipfile(path):
+            raise _NoWeights("is cut short or damaged; download or copy it again")
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            # torch does not look at the check sums (0 where it was told to write none)
+            bad = [part for part in archive.infolist() if part.CRC and _is_damaged(archive, part)]
+        if any(name.rpartition("/")[2] == "constants.pkl" for name in names):
+            raise _NoWeights(f"is a program (TorchScript), which would have to be run. {RESAVE}")
+        if not any(name.rpartition("/")[2] == "data.pkl" for name in names):
+            raise _NoWeights(f"is a zip archive of other files ({', '.join(names[:3])}); unpack it")
+        if bad:
+            raise _NoWeights(f"is damaged: check sums of {len(bad)} of {len(names)} parts do not fit; copy it again")
+    elif tarfile.is_tarfile(path):
+        with tarfile.open(path) as archive:
+            names = archive.getnames()
+        if "tensors" in names and "pickle" in names:
+            raise _NoWeights(
+                f"is in the tar format of PyTorch before 0.2, which is not read without running code. {RESAVE}"
+            )
+        raise _NoWeights(f"is a tar archive of other files ({', '.join(names[:3])}); unpack it")
+    elif text and all(c in string.printable for c in text):
+        raise _NoWeights(f"is a text file, not weights: it begins {text.partition(chr(10))[0][:60]!r}")
+    elif not head.startswith(b"\x80"):
+        raise _NoWeights("is neither safetensors nor a PyTorch file, or is damaged")
+
+
+def _is_damaged(archive, part):
+    """Whether a part of a zip archive differs from its check sum."""
+    try:
+        with archive.open(part) as content:
+            while content.read(1 << 20):
+                pass
+    except zipfile.BadZipFile:
+        return True
+    return False
+
+
+def _in_the_way(message, head):
+    """What torch's unpickler stumbled on, in one line."""
+    found = re.search(r"GLOBAL (\S+)", message) or re.search(r"got <class '(.+?)'>", message)
+    if found:
+        name = found[1]
+        what = " (a number or array of NumPy)" if name.startswith("numpy.") else ""
+        return f"holds more than weights: {name}{what}, which is not read, since that can run code. {RESAVE}"
+    if (
+        "persistent" not in message
+        and head[1:2] in (b"\x04", b"\x05")
+        or re.search(r"operand (14[0-9]|150)\b", message)
+    ):
+        return f"is pickled by protocol 4 or later, which PyTorch does not read safely. {RESAVE}"
+    reason = re.sub(r"\x1b\[[0-9;]*m", "", message.strip()).splitlines()
+    reason = next((line for line in reversed(reason) if line and "weights_only" not in line and "http" not in line), "")
+    return f"holds more than weights, or is damaged, and is not read: {reason[:200] or 'no PyTorch file'}. {RESAVE}"
+
+
+def _published(path, found):
+    """Weights of what torch.load gave, the likeliest set where there are several."""
+    sets = sorted(_sets(found), key=lambda one: [_rank(name) for name in one[0]])
+    if not sets:
         raise ValueError(
-            f"checkpoint: {path} holds more than weights, or is damaged, and is not loaded: {reason}"
-        ) from e
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as e:
-        raise ValueError(f"checkpoint: {path} cannot be read; expected safetensors or a PyTorch file: {e}") from e
-    weights = found.get("state_dict", found) if isinstance(found, dict) else None
-    if not weights or not all(isinstance(x, torch.Tensor) for x in weights.values()):
-        raise ValueError(f'checkpoint: {path} holds no weights; expected {{key: tensor}}, or that under "state_dict"')
-    return {key.removeprefix("module."): x for key, x in weights.items()}
-
-
-def load_weights(network, found, name, new_head=False):
-    """Loads what read_checkpoint found in the file `name` into `network` and returns it: all of it or nothing.
-
-    new_head: layers named in HEADS may be missing from the file or have another number of classes there; they keep
-    their fresh weights, and a warning says so. Raises ValueError naming the file and the first missing, unexpected and
-    mis-shaped key where it does not fit.
-    """
-    wanted = network.state_dict()
-    missing = [k for k in wanted if k not in found]
-    unexpected = [k for k in found if k not in wanted]
-    misshaped = [k for k in wanted if k in found and found[k].shape != wanted[k].shape]
-
-    def shape(tensor):
-        return " x ".join(map(str, tensor.shape)) or "scalar"
-
-    left_out = {}
-    if new_head:
-        for keys in (missing, misshaped):
-            for key in [k for k in keys if k.split(".")[0] in HEADS]:
-                # only the number of classes may differ: another width of the features is another network
-                if key not in found or found[key].shape[1:] == wanted[key].shape[1:]:
-                    there = f"{shape(found[key])} there, " if key in found else ""
-                    left_out[key] = f"{key} ({there}{shape(wanted[key])} here)"
-                    keys.remove(key)
-    faults = []
-    if missing:
-        faults.append(f"{len(missing)} missing, first {missing[0]}, expected {shape(wanted[missing[0]])}")
-    if unexpected:
-        faults.append(f"{len(unexpected)} unexpected, first {unexpected[0]}, {shape(found[unexpected[0]])}")
-    if misshaped:
-        k = misshaped[0]
-        faults.append(f"{len(misshaped)} mis-shaped, first {k}, {shape(found[k])}, expected {shape(wanted[k])}")
-    if faults:
-        kind = type(network).__name__
-        raise ValueError(f"checkpoint: {name} does not fit {kind} ({len(wanted)} keys): {'; '.join(faults)}")
-    if left_out:
-        warnings.warn(
-            f"checkpoint: {name}: not loaded, new weights instead: {', '.join(left_out.values())}", stacklevel=3
+            f"checkpoint: {path} holds no weights; expected {{key: tensor}}, or that under a name such as "
+            f'"state_dict"; found {_described(found)}'
         )
-    network.load_state_dict({k: wanted[k] if k in left_out else found[k] for k in wanted})
-    return network
+    (place, weights), *others = sets
+    notes = []
+    if place not in ((), ("state_dict",)) or others:
+        notes.append(f'the weights under "{".".join(place)}"' if place else "the weights at its top")
+    if others:
+        notes[-1] += f" (not those under {', '.join('.'.join(p) or 'its top' for p, _ in others[:3])})"
+    return Weights(weights, _hara_pixels(found, weights), notes)
 
 
-def freeze(network, stage):
-    """Stops the training of all layers up to and including `stage`, a name such as "layer3" or "features.4".
+def _rank(name):
+    return NESTS.index(name) if name in NESTS else len(NESTS)
 
-    Their batch norms then keep their running statistics (training.fit sees to it). Raises ValueError for another name.
+
+def _sets(found, place=()):
+    """[(place, {key: tensor})] of all sets of weights in what torch.load gave.
+
+    Keys of a set have dots, unless nothing else is there. What optimisers, schedulers and the like keep is passed over.
     """
-    names = [name for name, _ in network.named_parameters()]
-    last = max((i for i, name in enumerate(names) if name.startswith(stage + ".")), default=None)
-    if last is None:
-        stages = ", ".join(dict.fromkeys(name.split(".")[0] for name in names))
-        raise ValueError(f"freeze: {stage!r} is no stage of {type(network).__name__}; expected one of {stages}")
-    for _, parameter in list(network.named_parameters())[: last + 1]:
-        parameter.requires_grad_(False)
-    return network
+    if not isinstance(found, dict):
+        found = {str(i): x for i, x in enumerate(found)} if isinstance(found, list | tuple) else {}
+    named = {k: x for k, x in found.items() if isinstance(k, str)}  # an optimiser's are numbered
+    own = {k: x for k, x in named.items() if isinstance(x, torch.Tensor)}
+    nested = []
+    if len(place) < DEPTH:
+        for key, x in named.items():
+            if isinstance(x, dict | list | tuple) and not re.search(r"optim|sched|scaler|amp|loss|meter", key):
+                nested += _sets(x, (*place, key))
+    if any("." in k for k in own) or (own and not nested):
+        return [(place, own), *nested]
+    return nested
+
+
+def _described(found):
+    if isinstance(found, dict):
+        return ", ".join(map(str, list(found)[:6])) or "an empty dict"
+    return type(found).__name__
+
+
+def _hara_pixels(found, weights):
+    """Which of PIXELS a file of github.com/kenshohara/3D-ResNets-PyTorch goes with, told by its form; else None.
+
+    All of them have "epoch" and "arch" such as resnext-101. Those of 2017 and 2018 keep DataParallel's prefix
+    "module.", and their batch norms, older than PyTorch 0.4.1, count no batches; the code of 2020 takes the prefix away
+    and adds its scheduler.
+    """
+    arch = isinstance(found, dict) and "epoch" in found and found.get("arch")
+    if not isinstance(arch, str) or not re.match(r"[a-z_0-9]*(resnet|resnext|densenet)[a-z_0-9]*-\d+$", arch):
+        return None
+    old = not any(k.endswith("num_batches_tracked") for k in weights) or all(k.startswith("module.") for k in weights)
+    return "hara2018" if old and "scheduler" not in found else "hara2020"

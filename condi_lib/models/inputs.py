@@ -1,36 +1,81 @@
-"""What a network wants to see, and uint8 clips made into that."""
+"""What a network wants to see, uint8 clips made into that, and whether it is what the network was trained on."""
 
-import copy
-import ctypes
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import pairwise
+import math
+from dataclasses import dataclass, fields, replace
 
 import torch
-from accelerate import Accelerator
-from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 LAYOUT = torch.channels_last_3d  # the faster one for every network here: benchmarks/networks.py
 
 
 @dataclass(frozen=True)
 class Input:
-    """A network's input: (pixel - mean) / std for pixels 0 to 255 in RGB; usual clip of frames x size x size pixels."""
+    """A network's input: (pixel - mean) / std for pixels 0 to 255 in RGB; usual clip of frames x size x size pixels.
+
+    stride: the network was trained on every stride-th frame of a video.
+    """
 
     mean: tuple
     std: tuple
     frames: int
     size: int
+    stride: int = 1
 
 
-def of_unit_range(mean, std, *args):
-    """An Input from mean and std of pixels in [0, 1], as torchvision gives them."""
-    return Input(tuple(255 * m for m in mean), tuple(255 * s for s in std), *args)
+def _of_unit_range(mean, std):
+    """(mean, std) of pixels in [0, 1], as most code gives them, for pixels 0 to 255."""
+    return tuple(255 * m for m in mean), tuple(255 * s for s in std)
 
 
-# Of a module that does not say: Kinetics' mean and standard deviation, as torchvision's 3D ResNets take them
-DEFAULT = of_unit_range((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989), 16, 112)
+# name: (mean, std) of pixels 0 to 255. github.com/kenshohara/3D-ResNets-PyTorch has two: its files of 2017 and 2018
+# take pixels less ActivityNet's mean, not scaled (Kopuklu et al. keep that), those of 2020 Kinetics' mean and std
+PIXELS = {
+    "hara2018": ((114.7748, 107.7354, 99.475), (1.0, 1.0, 1.0)),
+    "hara2020": _of_unit_range((0.4345, 0.4051, 0.3775), (0.2768, 0.2713, 0.2737)),
+    "kinetics": _of_unit_range((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)),  # torchvision's 3D ResNets
+    "imagenet": _of_unit_range((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "slowfast": _of_unit_range((0.45, 0.45, 0.45), (0.225, 0.225, 0.225)),  # and MViT, X3D
+    "unit": ((0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),  # pixels from 0 to 1
+    "signed": ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),  # pixels from -1 to 1: I3D
+}
+DEFAULT = Input(*PIXELS["kinetics"], 16, 112)  # of a module that does not say
+HARA = Input(*PIXELS["hara2018"], 16, 112)
+
+
+def as_input(value, usual=DEFAULT):
+    """An Input from an Input, a name of PIXELS, or a dict of some of Input's fields ("pixels": a name of PIXELS, too).
+
+    What is left out is taken from `usual`. Raises ValueError for anything else.
+    """
+    if isinstance(value, Input):
+        return value
+    given = {"pixels": value} if isinstance(value, str) else value
+    known = [field.name for field in fields(Input)]
+    if not isinstance(given, dict):
+        raise ValueError(f"input: found {value!r}, expected a dict with some of pixels, {', '.join(known)}")
+    unknown = [key for key in given if key not in ("pixels", *known)]
+    if unknown:
+        raise ValueError(f"input: {unknown[0]!r} is unknown; expected some of pixels, {', '.join(known)}")
+    given = dict(given)
+    name = given.pop("pixels", "")
+    if name:
+        if name not in PIXELS:
+            raise ValueError(f"pixels: {name!r} is unknown; expected one of {', '.join(PIXELS)}")
+        usual = replace(usual, mean=PIXELS[name][0], std=PIXELS[name][1])
+    for key in given.keys() & {"mean", "std"}:
+        given[key] = tuple(map(float, given[key]))
+        if len(given[key]) != 3 or (key == "std" and min(given[key]) <= 0):
+            raise ValueError(f"input: {key} is {given[key]}, expected three numbers, those of std above 0")
+    wants = replace(usual, **given)
+    if max(wants.std) < 1 and max(wants.mean) <= 1:
+        raise ValueError(
+            f"input: mean {wants.mean} and std {wants.std} are of pixels in [0, 1]; expected 255 times that"
+        )
+    whole = {key: getattr(wants, key) for key in ("frames", "size", "stride")}
+    for key, number in whole.items():
+        if not isinstance(number, int) or number < 1:
+            raise ValueError(f"input: {key} is {number!r}, expected a whole number from 1")
+    return wants
 
 
 def input_of(network):
@@ -38,81 +83,58 @@ def input_of(network):
     return getattr(network, "input", DEFAULT)
 
 
+def device_of(network):
+    """Where the network runs: the device of its first parameter or buffer; the CPU where it has neither."""
+    state = next(network.parameters(), next(network.buffers(), None))
+    return torch.device("cpu") if state is None else state.device
+
+
 def to_input(clips, network):
     """uint8 clips [B, 3, F, H, W] -> float32, normalised and laid out for `network`, on its device."""
     wants = input_of(network)
-    x = clips.to(next(network.parameters()).device, memory_format=LAYOUT, non_blocking=True)
+    x = clips.to(device_of(network), memory_format=LAYOUT, non_blocking=True)
     rows = x.permute(0, 2, 3, 4, 1).flatten(3)  # (B, F, H, W * 3): loops over whole rows, not over three channels
     mean, std = (torch.tensor(v, device=x.device).repeat(x.shape[4]) for v in (wants.mean, wants.std))
     return (rows - mean).div_(std).unflatten(3, (-1, 3)).permute(0, 4, 1, 2, 3)
 
 
-@contextmanager
-def memory_advice(what, lower):
-    """Turns a GPU's lack of memory into a RuntimeError that says which parameters to lower."""
-    try:
-        yield
-    except torch.OutOfMemoryError as e:
-        reason = str(e).splitlines()[0]
-        raise RuntimeError(f"{what}: the GPU's memory does not suffice; lower {lower} ({reason})") from e
-
-
 def check_input(network, frames, size):
-    """Raises ValueError where the network cannot take clips of frames x size x size pixels; it runs one to see."""
+    """Raises ValueError where the network cannot take clips of frames x size x size pixels; it runs one to see.
+
+    So it does where a classifier gives probabilities in place of logits.
+    """
     training = network.training
     try:
-        with torch.inference_mode():
-            network.eval()(to_input(torch.zeros(1, 3, frames, size, size, dtype=torch.uint8), network))
-    except (RuntimeError, ValueError, AssertionError) as e:
+        with torch.no_grad():  # a lazy module makes its parameters now, and inference mode's could not be trained
+            out = network.eval()(to_input(torch.zeros(1, 3, frames, size, size, dtype=torch.uint8), network))
+    except Exception as e:  # anything that a module of the user's own may raise
         wants = input_of(network)
+        reason = (str(e) or type(e).__name__).splitlines()[0]
         raise ValueError(
             f"frames, size: the network cannot take clips of {frames} x {size} x {size}; its usual input is "
-            f"{wants.frames} x {wants.size} x {wants.size} ({str(e).splitlines()[0]})"
+            f"{wants.frames} x {wants.size} x {wants.size}, as float [B, 3, F, H, W] ({reason})"
         ) from e
     finally:
         network.train(training)
+    if isinstance(out, torch.Tensor) and out.shape[-1] > 1 and out.min() >= 0 and (out.sum(-1) - 1).abs().max() < 1e-4:
+        raise ValueError("teacher: the network gives probabilities, expected logits; leave out its softmax")
 
 
-def keep_freed_memory():
-    """Asks glibc to keep freed memory: giving activations back to the kernel makes a training step twice as long."""
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return  # not glibc
-    for option, value in ((-4, 0), (-1, 2**31 - 1), (-2, 512 << 20)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
-        mallopt(option, value)
+def three_crops(clips):
+    """uint8 [B, 3, F, H, W] -> the square crops at both ends and in the middle of the longer side, [B, 3, 3, F, S, S].
 
-
-def without_marks(network):
-    """The network without what Accelerate leaves on one that it has prepared, and would not prepare again."""
-    for name in ("forward", "_original_forward", "_is_accelerate_prepared"):
-        vars(network).pop(name, None)
-    return network
-
-
-def for_inference(network, move=True):
-    """A copy of the network that is faster and gives the same outputs, but for rounding.
-
-    Batch norms are folded, and Accelerate decides the rest: where it runs (`move`; else where it lies), bf16
-    (ACCELERATE_MIXED_PRECISION=bf16), torch.compile (ACCELERATE_DYNAMO_BACKEND=inductor). Outputs are float32.
+    S is the shorter side; axis 1 runs from left to right (from top to bottom where H > W). Square clips give the same
+    crop three times.
     """
-    keep_freed_memory()
-    network = fold_batch_norms(without_marks(copy.deepcopy(network)))
-    return Accelerator().prepare_model(network, device_placement=move, evaluation_mode=True)
+    *_, height, width = clips.shape
+    side, axis = min(height, width), 3 if height > width else 4
+    room = max(height, width) - side
+    return torch.stack([clips.narrow(axis, start, side) for start in (0, room // 2, room)], 1)
 
 
-def fold_batch_norms(network):
-    """Folds batch norms into the 3D convolutions before them, in place, for faster inference; returns the network.
+def mean_over_crops(logits, crops=3):
+    """Logits of crops, float [B * crops, C], crops of a clip side by side -> logits of clips [B, C].
 
-    Inside nn.Sequential, and inside modules that say with `runs_in_order` that each batch norm follows the convolution
-    registered before it.
+    Their softmax is the mean of the crops' softmax, as published accuracies of dense inference average.
     """
-    network.eval()
-    for module in network.modules():
-        if not isinstance(module, nn.Sequential) and not getattr(module, "runs_in_order", False):
-            continue
-        for (name, conv), (norm_name, norm) in pairwise(list(module.named_children())):
-            if isinstance(conv, nn.Conv3d) and isinstance(norm, nn.BatchNorm3d):
-                setattr(module, name, fuse_conv_bn_eval(conv, norm))
-                setattr(module, norm_name, nn.Identity())
-    return network
+    return logits.log_softmax(1).unflatten(0, (-1, crops)).logsumexp(1) - math.log(crops)

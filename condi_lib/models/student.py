@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from condi_lib.models.checkpoints import load_weights, read_checkpoint
-from condi_lib.models.inputs import LAYOUT
-from condi_lib.models.teacher import HARA
+from condi_lib.models.checkpoints import read_checkpoint
+from condi_lib.models.inputs import HARA, LAYOUT
+from condi_lib.models.teacher import take_weights
 
 # width: output channels of stages 2 to 4 and of the last convolution; the stem always has 24
 WIDTHS = {
@@ -92,20 +92,19 @@ class ShuffleNetV2(nn.Module):
             return self.classifier(x), self.confidence(x).squeeze(1)
 
 
-def build_student(width, num_classes, checkpoint=None, new_head=True, repeats=REPEATS):
+def build_student(width, num_classes, checkpoint=None, new_head=True, repeats=REPEATS, pixels=""):
     """The student phi at a published width (0.25, 0.5, 1.0, 1.5, 2.0): [B, 3, F, H, W] -> ([B, C], [B]).
 
     checkpoint: a file for read_checkpoint; heads that it lacks (the public ones have no confidence head), or has for
     another number of classes, stay untrained, with a warning (an error without new_head). repeats: units of the three
-    stages (on 32 x 32 clips most of the published 16 units see a single position, and training hardly starts). Raises
-    ValueError for another width or a file that does not fit.
+    stages (on 32 x 32 clips most of the published 16 units see a single position, and training hardly starts). pixels,
+    network.input, network.note: see build_teacher. Raises ValueError for another width or a file that does not fit.
     """
     if width not in WIDTHS:
         raise ValueError(f"student_width: {width!r} is not published; expected one of {', '.join(map(str, WIDTHS))}")
     network = ShuffleNetV2(width, num_classes, repeats)
     network.input = HARA
-    if checkpoint:
-        load_weights(network, read_checkpoint(checkpoint), checkpoint, new_head)
+    take_weights(network, read_checkpoint(checkpoint) if checkpoint else None, checkpoint, new_head, pixels)
     return network.to(memory_format=LAYOUT)
 
 
@@ -115,24 +114,27 @@ MC_PASSES = 10  # stochastic passes of Monte Carlo dropout
 class MonteCarloDropout(nn.Module):
     """A student with stochastic passes beside the plain one: (class logits [B, C], confidence logit [B], probs [B, C]).
 
+    features: a fourth output, what the trunk gives and both heads share: [B, D].
+
     probs: the mean softmax of MC_PASSES passes with dropout active (Gal and Ghahramani 2016, arXiv 1506.02142). The
     student's only dropout is the one before its classifier, so that the passes can share the trunk. Draws come from
     torch's global random state.
     """
 
-    def __init__(self, student):
+    def __init__(self, student, features=False):
         super().__init__()
-        self.student, self.input = student, student.input
+        self.student, self.input, self.features = student, student.input, features
 
     def forward(self, x):
         with _float32_to_score(self, x):
             features = self.student.trunk(x)
             logits, confidence = self.student.classifier(features), self.student.confidence(features).squeeze(1)
-            if not logits.shape[1]:  # drop_class_head
-                return logits, confidence, logits
-            dropout, head = self.student.classifier
-            passes = F.dropout(features.expand(MC_PASSES, -1, -1), dropout.p, training=True)
-            return logits, confidence, head(passes).softmax(-1).mean(0)
+            probs = logits  # of drop_class_head: [B, 0]
+            if logits.shape[1]:
+                dropout, head = self.student.classifier
+                passes = F.dropout(features.expand(MC_PASSES, -1, -1), dropout.p, training=True)
+                probs = head(passes).softmax(-1).mean(0)
+            return (logits, confidence, probs, features) if self.features else (logits, confidence, probs)
 
 
 class AsTeacher(nn.Module):

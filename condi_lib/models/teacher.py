@@ -1,16 +1,20 @@
-"""Teachers: 3D ResNet and 3D ResNeXt, as published, and smaller ones by the same code; torchvision's video networks.
+"""Teachers: 3D ResNet and 3D ResNeXt, as published and smaller; I3D; torchvision's video networks; the user's own.
 
 Source: Hara, Kataoka, Satoh, "Can Spatiotemporal 3D CNNs Retrace the History of 2D CNNs and ImageNet?"
 (CVPR 2018), whose parameter names are kept so that its public checkpoints fit.
 """
 
+import difflib
 import re
 
 from torch import nn
 from torch.nn import functional as F
 
-from condi_lib.models.checkpoints import freeze, load_weights, read_checkpoint
-from condi_lib.models.inputs import LAYOUT, Input, of_unit_range
+from condi_lib.models.checkpoints import read_checkpoint
+from condi_lib.models.i3d import InceptionI3D
+from condi_lib.models.inputs import HARA, LAYOUT, PIXELS, Input, as_input
+from condi_lib.models.own import build_own, check_own, is_own
+from condi_lib.models.weights import freeze, load_weights
 
 # name: what ResNet3D takes; the last is for small machines
 TEACHERS = {
@@ -27,7 +31,9 @@ TEACHERS = {
 }
 # torchvision's own list, written out: its module takes over a second to load, and is loaded where one is built
 TORCHVISION = ("mc3_18", "mvit_v1_b", "mvit_v2_s", "r2plus1d_18", "r3d_18", "s3d", "swin3d_b", "swin3d_s", "swin3d_t")
-TEACHER_NAMES = (*TEACHERS, *TORCHVISION)
+I3D = "inception_i3d"
+TEACHER_NAMES = (*TEACHERS, I3D, *TORCHVISION)
+KINETICS_FPS = 30  # of most of its videos: torchvision gives the frame rate of training, not the stride
 
 
 class BasicBlock(nn.Module):
@@ -132,8 +138,17 @@ class ResNet3D(nn.Module):
         return self.fc(x.mean((2, 3, 4)))
 
 
-# Pixels as Hara et al.'s public code takes them (mean of ActivityNet, not scaled), which Kopuklu et al. keep
-HARA = Input((114.7748, 107.7354, 99.475), (1.0, 1.0, 1.0), 16, 112)
+def check_teacher_name(name):
+    """Raises ValueError for a name that build_teacher does not know, without running anything."""
+    if is_own(name):
+        check_own(name)
+    elif name not in TEACHER_NAMES:
+        close = difflib.get_close_matches(str(name), TEACHER_NAMES, 1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise ValueError(
+            f"teacher: {name!r} is unknown; {hint}expected one of {', '.join(TEACHER_NAMES)}, or a network of your "
+            "own: my_networks.py:build, package.module:function"
+        )
 
 
 def _torchvision_teacher(name, num_classes):
@@ -143,37 +158,71 @@ def _torchvision_teacher(name, num_classes):
     network = models.get_model(name, num_classes=num_classes)
     weights = models.get_model_weights(name).DEFAULT
     preset = weights.transforms()
-    clip_len = re.search(r"clip_len=(\d+)", weights.meta["_docs"])
+    mean, std = (tuple(255 * v for v in values) for values in (preset.mean, preset.std))
+    clip_len, rate = (re.search(rf"{key}=([\d.]+)", weights.meta["_docs"]) for key in ("clip_len", "frame_rate"))
     frames = int(clip_len[1]) if clip_len else weights.meta["min_temporal_size"]
-    network.input = of_unit_range(preset.mean, preset.std, frames, preset.crop_size[0])
+    stride = round(KINETICS_FPS / float(rate[1])) if rate else 1
+    network.input = Input(mean, std, frames, preset.crop_size[0], stride)
     return network
 
 
-def build_teacher(name, num_classes, checkpoint=None, new_head=True, freeze_to=None, **size):
+def build_teacher(name, num_classes, checkpoint=None, new_head=True, freeze_to=None, pixels="", **size):
     """The teacher gamma: a network that maps float [B, 3, F, H, W] to logits float [B, num_classes].
 
-    name: one of TEACHERS, or torchvision's name of a video network. checkpoint: a file for read_checkpoint; where it
-    has another number of classes a new head stays untrained, with a warning (an error without new_head). freeze_to: the
-    last stage not to train (see freeze). size: overrides what TEACHERS has for a 3D ResNet (blocks, width, cardinality,
-    shortcut); the shortcut type is told by the checkpoint's keys. `network.input` says which pixels and clip it wants.
-    Raises ValueError for an unknown name or stage, or a file that does not fit.
+    name: one of TEACHERS, "inception_i3d", torchvision's name of a video network, or a function of the user's own (see
+    build_own). checkpoint: a file for read_checkpoint; where it has another number of classes a new head stays
+    untrained, with a warning (an error without new_head). freeze_to: the last stage not to train (see freeze). size:
+    overrides what TEACHERS has for a 3D ResNet (blocks, width, cardinality, shortcut); the shortcut type is told by the
+    checkpoint's keys.
 
+    `network.input` says which pixels and clip it wants. Its normalisation is `pixels` (a name of PIXELS, or what else
+    as_input takes) where given; else what the file of weights says: our own carry it, and the files of Hara et al. are
+    told apart by their form; else the network's usual. One line is printed, and kept as `network.note`, where a file
+    was read in another form than the network's own, or where its pixels may be of two kinds.
+
+    Raises ValueError for an unknown name, stage or normalisation, or a file that does not fit.
     Any other module with this mapping is a teacher too: give it an `input` if its pixels are not DEFAULT's.
     """
-    if name not in TEACHER_NAMES:
-        raise ValueError(f"teacher: {name!r} is unknown; expected one of {', '.join(TEACHER_NAMES)}")
+    check_teacher_name(name)
+    if size and name not in TEACHERS:
+        raise ValueError(f"{', '.join(size)}: {_owner(name)}{name} has one size; expected none of these")
     weights = read_checkpoint(checkpoint) if checkpoint else None
     if name in TEACHERS:
         if weights:
             size.setdefault("shortcut", "B" if any("downsample" in key for key in weights) else "A")
         network = ResNet3D(num_classes=num_classes, **{**TEACHERS[name], **size})
         network.input = HARA
-    elif size:
-        raise ValueError(f"{', '.join(size)}: torchvision's {name} has one size; expected none of these")
-    else:
+    elif name == I3D:
+        network = InceptionI3D(num_classes)
+        network.input = Input(*PIXELS["signed"], 64, 224)
+    elif name in TORCHVISION:
         network = _torchvision_teacher(name, num_classes)
-    if weights:
-        load_weights(network, weights, checkpoint, new_head)
+    else:
+        network = build_own(name, num_classes)
+    take_weights(network, weights, checkpoint, new_head, pixels)
     if freeze_to:
         freeze(network, freeze_to)
-    return network.to(memory_format=LAYOUT)
+    return network if is_own(name) else network.to(memory_format=LAYOUT)
+
+
+def _owner(name):
+    return "torchvision's " if name in TORCHVISION else ""
+
+
+def take_weights(network, weights, checkpoint, new_head, pixels):
+    """Puts the Weights of the file `checkpoint`, if any, and the pixels that go with them into the network."""
+    network.note = ""
+    of_file = weights.pixels if weights is not None else None
+    if isinstance(of_file, str) and not isinstance(network, ResNet3D):
+        of_file = None  # told by a form that this network's files do not have
+    network.input = as_input(pixels or of_file or network.input, network.input)
+    if weights is None:
+        return
+    load_weights(network, weights, checkpoint, new_head)
+    if isinstance(network, ResNet3D) and not pixels and not weights.ours and not isinstance(of_file, Input):
+        # there are two kinds of such files
+        told = f"{of_file}, told by the file's form" if of_file else "hara2018, as usual, since the file does not tell"
+        note = f"pixels as {told} (`pixels` chooses another)"
+        network.note = f"{network.note}; {note}" if network.note else f"checkpoint: {checkpoint}: {note}"
+    if network.note:
+        print(network.note)

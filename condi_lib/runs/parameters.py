@@ -2,18 +2,20 @@
 
 import ast
 import difflib
-import json
+import os
 from pathlib import Path
 
 from condi_lib.data import AUGMENTATIONS, DATASETS
-from condi_lib.models import TEACHER_NAMES, WIDTHS
+from condi_lib.declared import ROOT, declared_parameters
+from condi_lib.models import PIXELS, WIDTHS, check_teacher_name
+from condi_lib.models.own import is_own
 from condi_lib.training import LOSSES
 
-ROOT = Path(__file__).resolve().parents[2]
+STARTED_IN = Path.cwd()  # before `start` makes ROOT the working folder
 CHOICES = {
     "dataset": DATASETS,
     "augment": tuple(AUGMENTATIONS),
-    "teacher": TEACHER_NAMES,
+    "teacher_pixels": ("", *PIXELS),
     "loss": LOSSES,
     "student_width": tuple(WIDTHS),
     "labels": ("clips", "in_sample", "out_of_fold"),
@@ -26,20 +28,17 @@ AT_LEAST = {
     **dict.fromkeys(("workers", "folds", "split_seed", "conf_weight", "pos_weight", "shard", "checkpoint_min"), 0),
     "fold": 1,
     "size": 16,
+    "fps": 0,
 }
 ABOVE_0 = ("lr", "teacher_lr", "tau", "budget")
 SHARES = ("max_bad_share", "val_share")
+PATHS = ("root", "annotations", "teacher_checkpoint", "student_checkpoint", "video", "class_names")  # that are read
+MAY_BE_EMPTY = ("variants",)
+MAY_REPEAT = ("student_repeats",)
 
 
 class ParameterError(ValueError):
     """A notebook parameter that is unknown or has an impossible value."""
-
-
-def declared_parameters(notebook):
-    """{name: default} of the cell tagged "parameters" of notebooks/<notebook>.ipynb."""
-    cells = json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text())["cells"]
-    source = next("".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", []))
-    return {node.target.id: ast.literal_eval(node.value) for node in ast.parse(source).body}
 
 
 def check_parameters(notebook, scope):
@@ -50,7 +49,31 @@ def check_parameters(notebook, scope):
     declared = declared_parameters(notebook)
     injected = [source for source in scope.get("In", []) if source.startswith("# Parameters\n")]  # papermill's cell
     assigned = [node.targets[0].id for s in injected for node in ast.parse(s).body if isinstance(node, ast.Assign)]
-    return check_values(notebook, declared, {name: scope.get(name) for name in (*declared, *assigned)})
+    values = check_values(notebook, declared, {name: scope.get(name) for name in (*declared, *assigned)})
+    if is_own(values["teacher"]) and ".py:" in values["teacher"]:
+        file, function = values["teacher"].rsplit(":", 1)
+        found = {"teacher": f"{_found(notebook, {'teacher': file}, 'teacher')}:{function}"}
+    else:
+        found = {}
+    found |= {name: _found(notebook, values, name) for name in PATHS if values.get(name) not in (None, "", "shipped")}
+    scope.update(found)  # the notebook's own variables mean the same
+    return values | found
+
+
+def _found(notebook, values, name):
+    """A path that is read, absolute or below ROOT: looked for where the user stands, then at the repository's root.
+
+    Raises ParameterError where neither has it. The folder of a data set may be missing where its tables are enough.
+    """
+    path = Path(values[name]).expanduser()
+    for place in (STARTED_IN, ROOT):
+        if (place / path).exists():
+            full = Path(os.path.abspath(place / path))
+            return str(full.relative_to(ROOT) if full.is_relative_to(ROOT) else full)
+    if name == "root" and (notebook != "01_dataset" or values["dataset"] == "planted"):  # which it writes
+        return str(path)
+    where = f"neither {STARTED_IN / path} nor {ROOT / path} is there" if not path.is_absolute() else "it is not there"
+    raise ParameterError(f"{name}: found {values[name]!r}, but {where}")
 
 
 def check_values(notebook, declared, values):
@@ -64,20 +87,44 @@ def check_values(notebook, declared, values):
             hint = f"did you mean {close[0]}? " if close else ""
             raise ParameterError(f"{name}: {notebook} has no such parameter; {hint}known: {', '.join(declared)}")
     for name, value in values.items():
-        default = declared[name]
-        expected = (int, float) if isinstance(default, float) else type(default)
-        if not isinstance(value, expected) or (isinstance(value, bool) and not isinstance(default, bool)):
-            raise ParameterError(f"{name}: found {value!r}, expected a {type(default).__name__} such as {default!r}")
-        for item in value if isinstance(value, list) else [value]:
-            kind = "loss" if name == "losses" else name
-            if kind in CHOICES and item not in CHOICES[kind]:
-                raise ParameterError(
-                    f"{name}: {item!r} is unknown; expected one of {', '.join(map(str, CHOICES[kind]))}"
-                )
-            if name in AT_LEAST and item < AT_LEAST[name]:
-                raise ParameterError(f"{name}: found {item}, expected {AT_LEAST[name]} or more")
-            if name in SHARES and not 0 <= item <= 1:
-                raise ParameterError(f"{name}: found {item}, expected a share in [0, 1]")
-            if name in ABOVE_0 and item <= 0:
-                raise ParameterError(f"{name}: found {item}, expected a number above 0")
+        _check_type(name, value, declared[name])
+        items = value if isinstance(value, list) else [value]
+        if isinstance(value, list):
+            _check_list(name, value, declared[name])
+        for item in items:
+            _check_value(name, item)
     return {**declared, **values}
+
+
+def _check_type(name, value, default):
+    expected = (int, float) if isinstance(default, float) else type(default)
+    if not isinstance(value, expected) or (isinstance(value, bool) and not isinstance(default, bool)):
+        raise ParameterError(f"{name}: found {value!r}, expected a {type(default).__name__} such as {default!r}")
+
+
+def _check_list(name, value, default):
+    if not value and name not in MAY_BE_EMPTY:
+        raise ParameterError(f"{name}: found an empty list, expected one or more, such as {default!r}")
+    for item in value:
+        _check_type(name, item, default[0] if default else "")
+    if len(set(value)) < len(value) and name not in MAY_REPEAT:
+        raise ParameterError(f"{name}: found {value!r}, expected each once")
+    if name in MAY_REPEAT and len(value) != len(default):
+        raise ParameterError(f"{name}: found {len(value)} numbers, expected {len(default)}, such as {default!r}")
+
+
+def _check_value(name, item):
+    if name == "teacher":
+        try:
+            check_teacher_name(item)
+        except ValueError as e:
+            raise ParameterError(e) from e
+    kind = "loss" if name == "losses" else name
+    if kind in CHOICES and item not in CHOICES[kind]:
+        raise ParameterError(f"{name}: {item!r} is unknown; expected one of {', '.join(map(str, CHOICES[kind]))}")
+    if name in AT_LEAST and item < AT_LEAST[name]:
+        raise ParameterError(f"{name}: found {item}, expected {AT_LEAST[name]} or more")
+    if name in SHARES and not 0 <= item <= 1:
+        raise ParameterError(f"{name}: found {item}, expected a share in [0, 1]")
+    if name in ABOVE_0 and item <= 0:
+        raise ParameterError(f"{name}: found {item}, expected a number above 0")

@@ -1,6 +1,5 @@
 """Tables made and read in parts, for studies that memory does not hold."""
 
-import json
 import shutil
 
 import pandas as pd
@@ -8,8 +7,8 @@ import pyarrow.parquet
 from accelerate import Accelerator
 
 from condi_lib.data import VideoError, check_bad_share, write_atomically
+from condi_lib.data.identity import VOLATILE, table_digest, values_digest, weights_digest
 from condi_lib.labelling import label_clips
-from condi_lib.training import digest
 
 
 def label_in_parts(
@@ -27,8 +26,9 @@ def label_in_parts(
     if shard >= shards:
         raise ValueError(f"shard: found {shard}, expected 0 to shards - 1 = {shards - 1}")
     state = Accelerator()
-    identity = run.made_with(), part_videos, videos[["video", "path", "label", "split"]].values.tolist()
-    folder = run.folder / f"parts-{digest(identity, network.state_dict())[:12]}"
+    which = table_digest(videos.drop(columns=VOLATILE, errors="ignore"))
+    identity = [run.made_with(), run.inputs, part_videos, which, weights_digest(network.state_dict())]
+    folder = run.folder / f"parts-{values_digest(identity)[:12]}"
     names = [f"{i:06d}.parquet" for i in range(-(-len(videos) // part_videos))]
     mine = range(len(names))[shard::shards]
     reasons = []
@@ -39,7 +39,7 @@ def label_in_parts(
             desc = f"labelling, part {i + 1} of {len(names)}"
             clips, seen = label_clips(network, part, frames, size, 1.0, desc, **options)
             for file, table in zip(files, (seen, clips), strict=True):
-                write_atomically(file, lambda at, table=table: run._to_parquet(at, table))
+                write_atomically(file, lambda at, file=file, table=table: run._to_parquet(at, file, [table]))
         seen = pd.read_parquet(files[0], columns=["ok", "error"])
         reasons += seen.error[~seen.ok].tolist()
         check_bad_share(reasons, len(videos), max_bad_share)
@@ -54,7 +54,8 @@ def label_in_parts(
     table = pd.concat([pd.read_parquet(file) for file in parts["videos"]], ignore_index=True)
     check_bad_share(table.error[~table.ok].tolist(), len(table), max_bad_share)
     run.write_table(joined["videos"], table)
-    run._write(joined["clips"], lambda at: join_parts(at, parts["clips"], run.provenance()))
+    in_turn = (pyarrow.parquet.read_table(file) for file in parts["clips"])
+    run._write(joined["clips"], lambda at: run._to_parquet(at, joined["clips"], in_turn))
     if state.is_main_process:
         shutil.rmtree(folder)
     return [joined["clips"]], [joined["videos"]]
@@ -69,12 +70,3 @@ def _in_step(parts, tables):
             first = int(inside.to_numpy().argmax()) if inside.any() else len(held)  # those before are of other splits
             held = pd.concat([held[first:], more], ignore_index=True)
         yield held[inside]
-
-
-def join_parts(path, files, provenance):
-    """One parquet file of many with the same columns, a row group each."""
-    schema = pyarrow.parquet.read_schema(files[0])
-    schema = schema.with_metadata({**schema.metadata, b"PANDAS_ATTRS": json.dumps(provenance).encode()})
-    with pyarrow.parquet.ParquetWriter(path, schema) as out:
-        for file in files:
-            out.write_table(pyarrow.parquet.read_table(file).replace_schema_metadata(schema.metadata))

@@ -1,31 +1,44 @@
-"""Where a run's files lie, their provenance and atomic writes.
+"""Where a run's files lie, and reading and writing them with their provenance.
 
-runs/<profile>/<dataset>/<teacher>/ holds videos.parquet, teacher.safetensors, clips.parquet and the tables of the
-study; below it <loss>/seed<k>/ holds student.safetensors, scores.parquet, metrics.json. Every file carries the schema
-version and its provenance: notebook, parameters, versions, commit, device.
+runs/<profile>/<data set>/<teacher>/ holds videos.parquet, teacher.safetensors, clips.parquet and the tables of the
+study; below it <loss>/seed<k>/ holds student.safetensors, scores.parquet, metrics.json.
 """
 
 import json
 import os
-import platform
-from contextlib import nullcontext
-from dataclasses import dataclass
-from importlib.metadata import version
+import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet
-import torch
 from accelerate import Accelerator
 from safetensors.torch import save_file
 
-from condi_lib import sampler
+from condi_lib import evaluation, sampler
 from condi_lib.data import write_atomically
-from condi_lib.runs.locks import alone
-from condi_lib.runs.parameters import ROOT, check_parameters
+from condi_lib.data.identity import VOLATILE, TableDigest, file_identity, table_digest, values_digest, weights_digest
+from condi_lib.models import metadata_of, network_source
+from condi_lib.runs.listing import ON_DISK
+from condi_lib.runs.locks import hold, will_write
+from condi_lib.runs.parameters import ROOT, STARTED_IN, ParameterError, check_parameters
 from condi_lib.runs.parts import _in_step
-from condi_lib.runs.provenance import HOW, PACKAGES, SCHEMA, MissingStep, _commit, read_provenance
-from condi_lib.training import digest
+from condi_lib.runs.provenance import (
+    SCHEMA,
+    MissingStep,
+    chain,
+    circumstances,
+    made_with,
+    read_provenance,
+    why_stale,
+)
+
+SHIPPED = {
+    "teacher_checkpoint": ROOT / "condi_lib" / "shipped" / "teacher.safetensors",
+    "student_checkpoint": ROOT / "condi_lib" / "shipped" / "student_start.safetensors",
+}
+READ_ONLY = ("00_background", "10_explore", "11_own_video")
 
 
 @dataclass(frozen=True)
@@ -34,74 +47,156 @@ class Run:
 
     notebook: str
     parameters: dict
-    folder: Path  # <out>/<dataset>/<teacher>
+    folder: Path  # <out>/<data set>/<teacher>
+    inputs: dict = field(default_factory=dict)  # what was read of other notebooks' and foreign files: {name: digest}
+    known: dict = field(default_factory=dict)  # of why_stale, until something is written
 
     def student_folder(self, loss, seed, variant=""):
         return self.folder / (f"{loss}-{variant}" if variant else loss) / f"seed{seed}"
 
     def made_with(self):
         """The parameters that what is made depends on."""
-        return {name: value for name, value in self.parameters.items() if name not in HOW}
+        return made_with(self.parameters)
 
-    def provenance(self):
+    def fresh(self):
+        """The same run, with nothing read yet."""
+        return replace(self, inputs={}, known={})
+
+    def _place(self, path):
+        """Where a file lies, as its provenance says it: below the run's folder ("at"), or beside it ("run")."""
+        path, folder = Path(os.path.abspath(path)), Path(os.path.abspath(self.folder))
+        if path.is_relative_to(folder):
+            return {"at": path.relative_to(folder).as_posix()}
+        return {"run": os.path.relpath(folder, ROOT) if folder.is_relative_to(ROOT) else str(folder)}
+
+    def provenance(self, path, digest, made_from=(), **facts):
+        """What is written into the file at `path`, whose content has this digest.
+
+        It was made from all that was read of other notebooks so far, and from `made_from`: own files, or "videos on
+        disk". facts: said beside.
+        """
+        own = {name: True if name == ON_DISK else read_provenance(name)["digest"] for name in made_from}
+        own = {name if name == ON_DISK else self.name_of(name): digest for name, digest in own.items()}
         return {
             "schema": SCHEMA,
             "notebook": self.notebook,
             "parameters": self.made_with(),
-            "versions": {
-                "python": platform.python_version(),
-                "torch": torch.__version__,  # with the build
-                **{p: version(p) for p in PACKAGES},
-            },
-            "commit": _commit(),
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-            "threads": torch.get_num_threads(),
+            "digest": digest,
+            "made_from": {**self.inputs, **own},
+            **self._place(path),
+            **facts,
+            **circumstances(),
         }
 
-    def is_done(self, *paths):
-        """True where all these files stand, written by this notebook with these parameters."""
-        for path in paths:
-            try:
-                found = read_provenance(path)
-            except MissingStep:
-                return False
-            if (found["notebook"], found["parameters"]) != (self.notebook, self.made_with()):
-                return False
-        return True
+    def name_of(self, path):
+        """A file of this or a neighbouring run, as provenance names it."""
+        return Path(os.path.relpath(path, self.folder)).as_posix()
 
-    def alone(self, folder):
-        """A context in which this notebook of no other process works in the folder; raises BusyRun where one does."""
-        return alone(folder, self.notebook) if Accelerator().is_main_process else nullcontext()
+    def is_done(self, *paths):
+        """True where all these files stand: written by this notebook with these parameters, from what is there now."""
+        return not any(why_stale(path, self.notebook, self.made_with(), self.known) for path in paths)
 
     def checkpoint(self, path):
         """Where training.fit keeps the checkpoint of the weights that will stand at `path`."""
-        key = digest((self.notebook, self.made_with()))[:12]
+        key = values_digest([self.notebook, self.made_with(), self.inputs])[:12]
         return Path(path).with_name(f".{Path(path).stem}-{key}.pt")
 
     def _write(self, path, write):
         """Of several processes (accelerate launch) one writes, and the others wait until it has."""
+        for key in [
+            key for key in self.known if not key.startswith(ON_DISK)
+        ]:  # what lies on disk takes long to look at
+            del self.known[key]
+        hold()
         if Accelerator().is_main_process:
             write_atomically(path, write)
         Accelerator().wait_for_everyone()
 
-    def write_table(self, path, table):
-        self._write(path, lambda part: self._to_parquet(part, table))
+    def write_table(self, path, table, made_from=(), **facts):
+        """Writes a table; its provenance is that of `provenance`."""
+        self._write(path, lambda part: self._to_parquet(part, path, [table], made_from, **facts))
 
-    def _to_parquet(self, part, table):
-        table = table.copy(deep=False)
-        table.attrs = self.provenance()
-        table.to_parquet(part, index=False, row_group_size=10_000)  # for read_in_parts
+    def _to_parquet(self, part, path, tables, made_from=(), **facts):
+        """One parquet file of tables (of pandas or arrow) in turn, in groups of 10,000 rows for read_in_parts."""
+        digest, out = TableDigest(), None
+        for table in tables:
+            arrow = table if isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False)
+            arrow = arrow.replace_schema_metadata()
+            out = out or pyarrow.parquet.ParquetWriter(part, arrow.schema)
+            arrow = arrow.cast(out.schema)
+            digest.update(arrow.drop_columns([VOLATILE]) if VOLATILE in arrow.column_names else arrow)
+            out.write_table(arrow, row_group_size=10_000)
+        with out:
+            record = self.provenance(path, digest.hexdigest(), made_from, **facts)
+            out.add_key_value_metadata({"provenance": json.dumps(record)})
 
-    def write_json(self, path, values):
-        text = json.dumps({**values, "provenance": self.provenance()}, indent=1)
+    def write_json(self, path, values, made_from=(), with_chain=False):
+        """Writes values; with_chain: also the provenance of all that they were made from (for figures)."""
+        record = self.provenance(path, values_digest(values), made_from)
+        if with_chain:
+            record["chain"] = chain(path, record)
+        text = json.dumps({**values, "provenance": record}, indent=1)
         self._write(path, lambda part: part.write_text(text))
 
-    def write_weights(self, path, network):
+    def write_weights(self, path, network, made_from=(), **facts):
         """Writes the weights, and removes the checkpoint of their training."""
         state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
-        self._write(path, lambda part: save_file(state, part, {"provenance": json.dumps(self.provenance())}))
+        record = self.provenance(path, weights_digest(state), made_from, **facts)
+        kept = {**metadata_of(network), "provenance": json.dumps(record)}
+        self._write(path, lambda part: save_file(state, part, kept))
         if Accelerator().is_main_process:
             self.checkpoint(path).unlink(missing_ok=True)
+
+    def uses(self, path):
+        """`path`, a file that others made (weights, a list), noted as something that this notebook reads."""
+        path = Path(path).expanduser()
+        name = os.path.relpath(path, ROOT) if path.resolve().is_relative_to(ROOT) else str(path)
+        self.inputs[f"file:{name}"] = file_identity(path)
+        return path
+
+    def weights(self, name):
+        """The file that the parameter `name` (teacher_checkpoint, student_checkpoint) stands for, noted as read; or "".
+
+        "shipped" are the embedded benchmark's own weights, and none for other data. Raises ParameterError where a
+        teacher is to be taken as it is and there are no weights.
+        """
+        value = self.parameters[name]
+        if value == "shipped":
+            value = SHIPPED[name] if self.parameters["dataset"] == "planted" else ""
+        if not value and name == "teacher_checkpoint" and not self.parameters["teacher_epochs"]:
+            raise ParameterError(
+                "teacher_epochs: found 0 without teacher_checkpoint, expected weights or epochs to train"
+            )
+        return self.uses(value) if value else ""
+
+    def note(self, path):
+        """Notes a file that this notebook wrote as one that what follows is made from."""
+        self.inputs[self.name_of(path)] = read_provenance(path)["digest"]
+
+    def stands(self, path, table):
+        """True where the file at `path` holds this very table, written by this notebook with these parameters."""
+        try:
+            found = read_provenance(path)
+            old = pyarrow.parquet.read_table(path, columns=[VOLATILE])[VOLATILE].to_pylist()
+        except (MissingStep, OSError, pa.ArrowException):
+            return False
+        own = (found.get("schema"), found.get("notebook"), found.get("parameters"), found.get("digest"))
+        new = table_digest(table.drop(columns=VOLATILE))
+        return own == (SCHEMA, self.notebook, self.made_with(), new) and old == table[VOLATILE].tolist()
+
+    def read_own(self, path, **parameters):
+        """A table that this notebook wrote before with these parameters; None where there is none of this schema."""
+        try:
+            found = read_provenance(path)
+            if found["schema"] == SCHEMA and parameters.items() <= found["parameters"].items():
+                return pd.read_parquet(path)
+        except (MissingStep, KeyError, OSError, pa.ArrowException):
+            pass
+        return None
+
+    def classes(self):
+        """The class list that is stored with the video table, in the order of labels."""
+        return read_provenance(self.check(self.folder / "videos.parquet", "01_dataset"))["classes"]
 
     def read_table(self, path, step, columns=None, split=None):
         """A table that notebook `step` wrote (some columns; one split or several). Raises MissingStep.
@@ -114,7 +209,6 @@ class Run:
             table = pd.read_parquet(path, columns=columns, filters=[("split", "in", splits)] if splits else None)
         except (OSError, pyarrow.ArrowException) as e:
             raise MissingStep(f"{path} cannot be read ({e}): run notebooks/{step}.ipynb again") from e
-        table.attrs = {}
         return table
 
     def read_in_parts(self, path, step, columns=None):
@@ -123,20 +217,30 @@ class Run:
             for i in range(file.num_row_groups):
                 yield file.read_row_group(i, columns).to_pandas()
 
-    def study_in_parts(self, losses, seeds, split="test"):
-        """sampler.read_arrays of some videos of the split after the other: memory holds these, and val."""
+    def study_in_parts(self, losses, seeds, split="test", truth=None):
+        """sampler.read_arrays of some videos of the split after the other: memory holds these, and val.
+
+        truth: of self.truth(), for the samplers that need it.
+        """
         clips_file, step = self.folder / "clips.parquet", "05_train_sampler"
         paths = {loss: [self.student_folder(loss, s) / "scores.parquet" for s in seeds] for loss in losses}
-        val = self.read_table(clips_file, "03_teacher_labels", split="val")
-        val_arrays = {"": [sampler.clip_arrays(val)]}
-        for loss, files in paths.items():
-            tables = (next(_in_step([val], self.read_in_parts(file, step))) for file in files)
-            val_arrays[loss] = [sampler.clip_arrays(val, table) for table in tables]
+        frames = self.parameters["frames"]
+        val = evaluation.with_truth(self.read_table(clips_file, "03_teacher_labels", split="val"), truth, frames)
+        train = self.read_table(clips_file, "03_teacher_labels", ["video", "clip", "label", "correct"], "train")
+        train = sampler.train_arrays(train)
+        of_val = {"": [None]} | {
+            loss: [next(_in_step([val], self.read_in_parts(file, step))) if len(val) else None for file in files]
+            for loss, files in paths.items()
+        }
+        val_arrays = {
+            loss: [_of_itself(sampler.clip_arrays(val, table), train) if len(val) else None for table in tables]
+            for loss, tables in of_val.items()
+        }
 
         def parts():
             for part in self.read_in_parts(clips_file, "03_teacher_labels"):
                 if len(part := part[part.split == split]):
-                    yield part
+                    yield evaluation.with_truth(part, truth, frames)
 
         students = {
             loss: [_in_step(parts(), self.read_in_parts(file, step)) for file in files] for loss, files in paths.items()
@@ -145,7 +249,10 @@ class Run:
             found = {"": [sampler.clip_arrays(part)]}
             for loss, tables in students.items():
                 found[loss] = [sampler.clip_arrays(part, next(table)) for table in tables]
-            yield {loss: list(zip(found[loss], val_arrays[loss], strict=True)) for loss in found}
+            yield {
+                loss: [sampler.with_splits(*both, train) for both in zip(found[loss], val_arrays[loss], strict=True)]
+                for loss in found
+            }
 
     def read_json(self, path, step):
         """What notebook `step` wrote with write_json, without its provenance. Raises MissingStep."""
@@ -161,13 +268,17 @@ class Run:
         }
 
     def truth(self):
-        """The embedded benchmark's truth, a row a frame (video, frame, kind, blend, ...); None for other data sets."""
+        """The embedded benchmark's truth, a row a frame (video, frame, shows, kind, blend, ...); None for others."""
         if self.parameters["dataset"] != "planted":
             return None
-        return pd.read_parquet(Path(self.parameters["root"]) / "untrimmed" / "truth.parquet")
+        truth = pd.read_parquet(self.uses(Path(self.parameters["root"]) / "untrimmed" / "truth.parquet"))
+        return truth.assign(shows=truth.kind == "clean")
 
     def check(self, path, step):
-        """`path` if notebook `step` wrote it for this data set, frames and size; raises MissingStep otherwise."""
+        """`path`, noted as read, if notebook `step` wrote it for this data set, frames and size and it still stands.
+
+        Raises MissingStep otherwise, which names what is to be run.
+        """
         try:
             found = read_provenance(path)
         except MissingStep:
@@ -180,15 +291,41 @@ class Run:
             mine, theirs = self.parameters.get(name), found["parameters"].get(name)
             if mine != theirs and None not in (mine, theirs):
                 raise MissingStep(f"{path} was made with {name} = {theirs!r}, but this notebook has {mine!r}")
+        if reason := why_stale(path, known=self.known):
+            raise MissingStep(f"{path} is stale, because {reason}: run notebooks/{step}.ipynb again")
+        if step != self.notebook:
+            self.inputs[self.name_of(path)] = found["digest"]
         return path
+
+
+def _of_itself(val, train):
+    """val as with_splits wants it for each part, so that what is computed of it is computed once."""
+    return sampler.with_splits(val, val, train).val
+
+
+def folder_name(name):
+    """The folder of a data set's or a teacher's entry: its name, or that of the function in "networks.py:function"."""
+    return re.sub(r"[^\w.+-]+", "_", name.rsplit(":", 1)[-1]) if ":" in name else name
 
 
 def start(notebook, scope):
     """A notebook's first call, with its name and globals(): checks its parameters and returns its Run.
 
     Makes the repository's root the working folder, so that relative parameters mean the same under JupyterLab,
-    papermill and nbval. Raises ParameterError.
+    papermill and nbval. No second run of the notebook may write where this one does (BusyRun, once it starts to).
+    Where the user stands elsewhere, the folder is printed in full. Raises ParameterError.
     """
     os.chdir(ROOT)
     parameters = check_parameters(notebook, scope)
-    return Run(notebook, parameters, Path(parameters["out"]) / parameters["dataset"] / parameters["teacher"])
+    names = (
+        parameters[f"{kind}_name"] or parameters[what] for kind, what in (("data", "dataset"), ("teacher", "teacher"))
+    )
+    run = Run(notebook, parameters, Path(parameters["out"]).joinpath(*map(folder_name, names)))
+    if source := network_source(parameters["teacher"]):
+        run.uses(source)
+    if not STARTED_IN.is_relative_to(ROOT):
+        print(f"writes below {ROOT / parameters['out']}")
+    if notebook not in READ_ONLY and parameters.get("shards", 1) == 1:  # shards share the folder
+        own = (parameters[name] for name in ("loss", "seed", "variant")) if "variant" in parameters else None
+        will_write(run.student_folder(*own) if own else run.folder, notebook)
+    return run

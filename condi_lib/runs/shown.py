@@ -11,17 +11,24 @@ from condi_lib.data import write_atomically
 def make_figures(run, folder, *names):
     """Makes these figures and tables of the catalogue from the run's tables, and saves them into `folder`.
 
-    Returns the last one, a matplotlib Figure or a table. Raises MissingStep where a table is not there.
+    Returns the last one, a matplotlib Figure or a table. Where there is nothing to draw the picture says so, since the
+    workflow waits for it. Raises MissingStep where a table is not there.
     """
-    from condi_lib import figures  # here: it loads a plotting library, which the workflow does not need
+    import matplotlib.pyplot as plt  # here: the workflow does not need to load a plotting library
+
+    from condi_lib import figures
 
     for name in names:
-        draw, sources = {**catalogue.FIGURES, **catalogue.ABLATIONS}[name]
+        draw, sources = {**catalogue.BACKGROUND, **catalogue.FIGURES, **catalogue.ABLATIONS}[name]
         steps = [source.split("/") for source in sources]
-        tables = [run.read_table(run.folder / f"{table}.parquet", step) for step, table in steps]
+        own = run.fresh()  # each figure says what it alone was made from
+        tables = [own.read_table(own.folder / f"{table}.parquet", step) for step, table in steps]
         made = getattr(figures, draw)(*tables) if draw else tables[0]
+        if made is None:
+            made = plt.figure(figsize=(6, 1))
+            made.text(0.5, 0.5, f"{name}: nothing to draw, {name}.csv has no value", ha="center", va="center")
         is_table = isinstance(made, pd.DataFrame)
-        save_figure(run, folder, name, *((None, made) if is_table else (made, tables[0] if tables else None)))
+        save_figure(own, folder, name, *((None, made) if is_table else (made, tables[0] if tables else None)))
     return made
 
 
@@ -42,7 +49,8 @@ def save_figure(run, folder, name, figure, table):
         options = {"index": False, "float_format": "%.6g", "lineterminator": "\n"}
         write_atomically(folder / f"{name}.csv", lambda part: table.to_csv(part, **options))
         write_atomically(folder / f"{name}.md", lambda part: part.write_text(markdown(table) + "\n"))
-    run.write_json(folder / f"{name}.json", {"name": name, "rows": 0 if table is None else len(table)})
+    values = {"name": name, "rows": 0 if table is None else len(table)}
+    run.write_json(folder / f"{name}.json", values, with_chain=True)
 
 
 def markdown(table, digits=4):

@@ -89,9 +89,12 @@ def fit(
     accelerator = Accelerator(kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
     device, n_processes, rank = accelerator.device, accelerator.num_processes, accelerator.process_index
     correct, video = (dataset.columns[name] if name else None for name in (balance, pair_by))
-    order = EpochSampler(len(dataset), seed, correct, video)
+    source = getattr(dataset, "sources", None)  # clips that memory does not hold
+    buffer = max(16 * batch_size, getattr(dataset, "buffer", 0))
+    order = EpochSampler(len(dataset), seed, correct, video, source, buffer)
     parts = Parts(order, batch_size, accumulate, n_processes, rank)
     settings = (epochs, lr, batch_size, seed, weight_decay, balance, pair_by, accumulate, n_processes)
+    settings += () if source is None else (buffer,)
     fingerprint = digest(settings, network.state_dict(), dataset.columns) if checkpoint else ""
     trained = network if n_processes == 1 else _synchronised(network, device)
     optimiser = torch.optim.AdamW(
@@ -104,7 +107,12 @@ def fit(
         stateful["scaler"] = accelerator.scaler
     at = {"epoch": 0, "step": 0, "n": 0, "sums": {}, "history": [], "loss_state": getattr(batch_loss, "state", {})}
     _restore(checkpoint, fingerprint, stateful, at)
-    loader = DataLoader(dataset, batch_sampler=parts, collate_fn=_as_it_is, num_workers=workers)
+
+    def epoch_batches():
+        if source is not None:
+            return dataset.batches(parts, workers)
+        return iter(DataLoader(dataset, batch_sampler=parts, collate_fn=_as_it_is, num_workers=workers))
+
     frozen = [m for m in trained.modules() if _is_frozen(m)]
 
     def one_step(step, batches):
@@ -149,7 +157,7 @@ def fit(
             model.train()
             for module in frozen:
                 module.eval()  # batch norm keeps its running statistics
-            for step, batches in enumerate(zip(*[iter(loader)] * accumulate, strict=True), parts.start):
+            for step, batches in enumerate(zip(*[epoch_batches()] * accumulate, strict=True), parts.start):
                 for batch in batches:
                     if bad := batch.pop("bad", None):
                         dataset.note_bad(bad)

@@ -10,12 +10,15 @@ class EpochSampler(Sampler):
     """A seeded order of n clips for each epoch.
 
     correct (bool [n]): the larger of its two classes is downsampled, so that both have as many clips. video (int [n]):
-    clips come in pairs of one video, for losses that compare them; a video's odd clip sits the epoch out. Raises
-    ValueError where there is nothing to balance or to pair.
+    clips come in pairs of one video, for losses that compare them; a video's odd clip sits the epoch out. source (int
+    [n]), the file of each clip: the clips of few files are mixed at a time, so that each file is read once while at
+    most `buffer` clips, beside one file's, wait for their turn. Raises ValueError where there is nothing to balance or
+    to pair.
     """
 
-    def __init__(self, n, seed, correct=None, video=None):
+    def __init__(self, n, seed, correct=None, video=None, source=None, buffer=0):
         self.n, self.seed, self.epoch, self.correct, self.video = n, seed, 0, correct, video
+        self.source, self.buffer = source, buffer
         if correct is not None and not self._smaller():
             raise ValueError("correct: the teacher is right on all clips or on none; bce_c has nothing to learn")
         if video is not None and not len(self):
@@ -39,14 +42,23 @@ class EpochSampler(Sampler):
             groups = pd.Series(order).groupby(self.video.numpy()[order])
             order = np.concatenate([clips[: len(clips) // 2 * 2] for _, clips in groups]).reshape(-1, 2)
             order = rng.permutation(order).reshape(-1)
+        if self.source is not None:
+            order = self._mixed(order.reshape(-1, 1 if self.video is None else 2), rng).reshape(-1)
         return iter(order.tolist())
+
+    def _mixed(self, units, rng):
+        """Clips or pairs [U, 1 or 2], file after file at random, each then moved back by up to a buffer's length."""
+        source = self.source.numpy()[units[:, 0]]
+        units = units[rng.permutation(source.max() + 1)[source].argsort(kind="stable")]
+        length = max(1, self.buffer // units.shape[1])
+        return units[(np.arange(len(units)) + length * rng.random(len(units))).argsort()]
 
 
 class Parts(Sampler):
     """What one process sees of the batches of an EpochSampler's epoch, from step `start` on: lists of clip numbers.
 
     A batch of batch_size clips, whatever the number of processes, is cut into one part a process and pass; pairs stay
-    together. A last batch with less than one clip (or pair) a part is left out. Raises ValueError where none remains.
+    together. A last batch with less than two clips a part is left out. Raises ValueError where none remains.
     """
 
     def __init__(self, order, batch_size, accumulate, n_processes=1, process=0):
@@ -55,12 +67,12 @@ class Parts(Sampler):
         self.unit = 1 if order.video is None else 2
         if not len(self):
             raise ValueError(
-                f"batch_size: found {batch_size}; {len(order)} clips give no clip to each of {self.n_parts} parts"
+                f"batch_size: found {batch_size}; {len(order)} clips give less than two to each of {self.n_parts} parts"
             )
 
     def __len__(self):
         whole, rest = divmod(len(self.order), self.batch_size)
-        least = self.n_parts * self.unit
+        least = 2 * self.n_parts  # batch norms learn nothing from one clip, and torch refuses to try
         return (whole if self.batch_size >= least else 0) + (rest >= least)
 
     def __iter__(self):
@@ -73,10 +85,10 @@ class Parts(Sampler):
                 yield batch[cuts[i] : cuts[i + 1]]
 
 
-def clip_rows(videos, frames):
+def clip_rows(videos, frames, stride=1):
     """A row for each clip of the readable videos of a video table, with its number in the column clip."""
     videos = videos[videos.ok]
-    table = videos.loc[videos.index.repeat(np.ceil(videos.n_frames / frames).astype(int))]
+    table = videos.loc[videos.index.repeat(np.ceil(videos.n_frames / (frames * stride)).astype(int))]
     return table.assign(clip=table.groupby("video").cumcount())
 
 

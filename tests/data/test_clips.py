@@ -1,12 +1,18 @@
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from conftest import numbered_frames, read_numbers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from odd_videos import encode, moving
 
-from condi_lib.data import AUGMENTATIONS, ClipDataset, VideoError, read_clips
+from condi_lib import training
+from condi_lib.data import AUGMENTATIONS, ClipDataset, Store, VideoDataset, VideoError, decoded_folder, read_clips
 from condi_lib.data import clips as clips_module
 from condi_lib.data.clips import recolour
 from condi_lib.data.planted import write_video
+from condi_lib.data.video import read_some_clips
 
 
 def test_recolouring_leaves_luminance_patterns_but_not_colours():
@@ -73,28 +79,98 @@ def test_a_bad_video_is_left_out_of_training_and_recorded(numbered_video, tmp_pa
         ClipDataset(videos, table, columns, 8, 32, cache_gb=cache_gb, max_bad_share=0.01).note_bad(bad)
 
 
-def test_decoded_clips_are_kept_and_follow_the_file(numbered_video, tmp_path, monkeypatch):
-    path, folder = numbered_video(20), tmp_path / "decoded"
-    first = {}
-    clips = clips_module.cached_clips(path, 8, 32, folder, first)
-    assert torch.equal(clips, read_clips(path, 8, 32))
-    monkeypatch.setattr(clips_module, "read_clips", lambda *args, **options: pytest.fail("decoded again"))
-    second = {}
-    assert torch.equal(clips_module.cached_clips(path, 8, 32, folder, second), clips) and second == first
-    monkeypatch.undo()
-    assert clips_module.cached_clips(path, 4, 32, folder).shape[0] == 5  # another length of clip
-    for copy in folder.iterdir():
-        copy.write_bytes(copy.read_bytes()[:100])  # a cut copy is made again
-    assert torch.equal(clips_module.cached_clips(path, 8, 32, folder), clips)
-    write_video(path, numbered_frames(9))
-    assert clips_module.cached_clips(path, 8, 32, folder).shape[0] == 2
-    path.unlink()
-    with pytest.raises(VideoError, match="cannot be decoded"):
-        clips_module.cached_clips(path, 8, 32, folder)
-
-
-def test_only_what_fits_is_kept():
+def test_only_what_fits_is_kept(tmp_path):
     videos = pd.DataFrame({"n_frames": [16, 17]})  # 2 + 3 clips of 8 frames
     gb = 5 * 3 * 8 * 32 * 32 / 2**30
-    assert clips_module.decoded_folder("here", videos, 8, 32, gb) == "here"
-    assert clips_module.decoded_folder("here", videos, 8, 32, 0.99 * gb) is None
+    assert decoded_folder(tmp_path, videos, 8, 32, gb).folder == tmp_path
+    assert decoded_folder(tmp_path, videos, 8, 32, 0.99 * gb) is None
+    assert decoded_folder(tmp_path, videos, 8, 32, 0.99 * gb, quality=95).quality == 95
+    assert decoded_folder(tmp_path, videos, 8, 32, 0, quality=95) is None
+
+
+def numbered_table(folder, lengths, pairs=False):
+    """(video table, clip table) of numbered videos v0, v1, ...; of clips of 4 frames, the last perhaps shorter."""
+    for i, n in enumerate(lengths):
+        write_video(folder / f"v{i}.mp4", (numbered_frames(n) + i).clip(0, 255).astype(np.uint8))
+    rows = [(f"v{i}", str(folder / f"v{i}.mp4"), n, True) for i, n in enumerate(lengths)]
+    videos = pd.DataFrame(rows, columns=["video", "path", "n_frames", "ok"])
+    table = training.clip_rows(videos, 4)
+    return videos, table[["video", "clip"]].reset_index(drop=True)
+
+
+def streamed(videos, table, workers=0, seed=1, buffer=20, start=0, count=None, **options):
+    """Batches of 8 of an epoch as `fit` takes them where memory does not hold the clips."""
+    columns = {"n": torch.arange(len(table)), "video": torch.from_numpy(pd.factorize(table.video)[0])}
+    data = ClipDataset(videos, table, columns, 4, 32, cache_gb=0.0, **options)
+    order = training.EpochSampler(len(table), seed, source=data.sources, buffer=buffer)
+    parts = training.Parts(order, 8, 1)
+    parts.start = start
+    return data, list(data.batches(parts, workers))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("kept", [False, True])
+def test_an_epoch_that_memory_does_not_hold_reads_each_video_once(tmp_path, monkeypatch, workers, kept):
+    videos, table = numbered_table(tmp_path, [40, 17, 3, 60, 24, 33])
+    log, read = tmp_path / "log", clips_module.read_some_clips
+
+    def logged(path, *args, **options):
+        with log.open("a") as file:
+            file.write(f"{path}\n")
+        return read(path, *args, **options)
+
+    monkeypatch.setattr(clips_module, "read_some_clips", logged)
+    store = Store(tmp_path / "store") if kept else None
+    data, batches = streamed(videos, table, workers, augment=AUGMENTATIONS["recolour"], decoded=store)
+    assert kept or sorted(log.read_text().split()) == sorted(videos.path)
+    n = torch.cat([batch["n"] for batch in batches])
+    assert sorted(n.tolist()) == list(range(len(table)))
+    for batch in batches:  # the same clips, augmented in the same way, as by access
+        by_access = data.__getitems__(batch["n"].tolist())
+        assert torch.equal(batch["clips"], by_access["clips"]) and batch["paths"] == by_access["paths"]
+    data.augment = None
+    clips = data.__getitems__(list(range(len(table))))["clips"]
+    assert torch.equal(clips, torch.cat([read_clips(path, 4, 32) for path in videos.path]))
+    later = streamed(videos, table, workers, augment=AUGMENTATIONS["recolour"], decoded=store, start=3)[1]
+    assert len(later) == len(batches) - 3
+    assert all(torch.equal(a["clips"], b["clips"]) for a, b in zip(later, batches[3:], strict=True))
+
+
+def test_a_video_that_cannot_be_read_is_named_once_and_left_out(tmp_path):
+    videos, table = numbered_table(tmp_path, [40, 17, 3, 60])
+    (tmp_path / "v1.mp4").write_bytes(b"broken since")
+    _, batches = streamed(videos, table)
+    bad = [batch["bad"] for batch in batches if batch["bad"]]
+    assert len(bad) == 1 and list(bad[0]) == [videos.path[1]]
+    left = {i for batch in batches for i in batch["n"].tolist()}
+    assert left == set(table.index[table.video != "v1"])
+
+
+@pytest.mark.parametrize("cache_gb", [4.0, 0.0])
+def test_rows_may_be_segments_of_one_file(numbered_video, cache_gb):
+    path = str(numbered_video(60))
+    videos = pd.DataFrame({"video": ["a", "b"], "path": [path] * 2, "start_frame": [0, 21], "end_frame": [10, -1]})
+    table = pd.DataFrame({"video": ["b", "a", "b"], "clip": [1, 2, 0]})
+    data = ClipDataset(videos, table, {"label": torch.tensor([5, 6, 7])}, 4, 32, cache_gb=cache_gb)
+    batch = data.__getitems__([0, 1, 2])
+    assert read_numbers(batch["clips"]).tolist() == [[25, 26, 27, 28], [8, 9, 9, 9], [21, 22, 23, 24]]
+    spread = ClipDataset(videos, table.assign(clip=[1, 1, 0]), {}, 2, 32, cache_gb=cache_gb, stride=3)
+    assert read_numbers(spread.__getitems__([0, 2])["clips"]).tolist() == [[27, 30], [21, 24]]
+    clips, report = VideoDataset(videos, 4, 32)[0]
+    assert len(clips) == 3 and report["n_frames"] == 10
+
+
+@settings(max_examples=15, deadline=None)
+@given(numbers=st.sets(st.integers(0, 49), min_size=1, max_size=8), start=st.integers(0, 9), stride=st.integers(1, 2))
+def test_some_clips_are_those_of_all(tmp_path_factory, numbers, start, stride):
+    path = tmp_path_factory.getbasetemp() / "some.mp4"
+    if not path.exists():
+        encode(path, moving(410), g="12")
+    numbers = [n for n in sorted(numbers) if n < (410 - start) / (4 * stride)] or [0]
+    report, options = {}, {"start": start, "stride": stride}
+    every = read_clips(path, 4, 32, **options)
+    some = read_some_clips(path, numbers=numbers, end=None, frames=4, size=32, report=report, **options)
+    assert torch.equal(some, every[numbers])
+    span = 4 * stride
+    gaps = np.diff([-start / span, *numbers]) * span  # 64 frames and the way to a key frame
+    assert report["n_decoded"] <= np.minimum(gaps, 64 + 12 + span).sum() + span + 12

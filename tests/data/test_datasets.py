@@ -7,13 +7,10 @@ import shutil
 import pandas as pd
 import pytest
 from conftest import numbered_frames
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from condi_lib.data import find_teacher_videos, find_videos, probe_videos, read_clips
-from condi_lib.data.datasets import carve
-from condi_lib.data.layouts import files_below
 from condi_lib.data.planted import write_video
+from condi_lib.data.tree import walk
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +190,46 @@ def test_activitynet(tree):
         find_videos("activitynet", tree({"activity_net.v1-3.min.json": "{}"}))
 
 
+def segmented(tree, parts, rate=25):
+    """A tree of ActivityNet with two videos for training, one for validation; parts: segments of video a."""
+    names = ("a", "b", "e")
+    database = {
+        name: {
+            "subset": "validation" if name == "e" else "training",
+            "annotations": [
+                {"segment": part[:2], "label": part[2]} for part in (parts if name == "a" else [(0, 1, "Knitting")])
+            ],
+        }
+        for name in names
+    }
+    return tree({"activity_net.json": json.dumps({"database": database}), **{f"v_{n}.mp4": None for n in names}})
+
+
+def test_activitynets_teacher_learns_from_segments(tree):
+    """9 frames at 25 a second: frame n is shown from n / 25 s on."""
+    parts = [
+        (0.0, 0.12, "Surfing"),
+        (0.121, 0.2, "Knitting"),
+        (0.3, 99, "Surfing"),
+        (5, 6, "Surfing"),
+        (0.2, 0.2, "Surfing"),
+    ]
+    root = segmented(tree, parts)
+    videos = probe_videos(find_videos("activitynet", root))
+    assert len(videos) == 3 and (videos.start_frame == 0).all() and (videos.end_frame == -1).all()
+    found = find_teacher_videos("activitynet", root, videos)
+    of_a = found[found.source == "v_a"]
+    assert rows(of_a[of_a.ok], "start_frame", "end_frame", "n_frames", "class_name", "label") == {
+        (0, 3, 3, "Surfing", 1),
+        (4, 5, 1, "Knitting", 0),
+        (8, 9, 1, "Surfing", 1),
+    }
+    assert found.video.is_unique and set(found.source) == {"v_a", "v_b"}
+    assert of_a.error[~of_a.ok].str.contains("is outside its 9 frames").sum() == 2 == (~of_a.ok).sum()
+    whole = find_teacher_videos("activitynet", root, videos, teacher_segments=False)
+    assert set(whole.video) == {"v_a", "v_b"}
+
+
 def test_moments_in_time(tree):
     files = {"moments_categories.txt": "asking,1\nrafting,0\n"}
     train = [
@@ -234,21 +271,11 @@ def test_a_folder_without_videos_is_an_error(tree):
         find_videos("folder", tree({"a/notes.txt": ""}))
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=60), st.integers(0, 5))
-def test_carving_keeps_sources_whole_and_every_class_in_train(items, seed):
-    videos = pd.DataFrame({"label": [c for c, _ in items], "split": "train"})
-    sources = pd.Series([f"{c}-{g}" for c, g in items])
-    carved = carve(videos, sources, "train", "val", 0.3, seed)
-    assert (carved.groupby(sources).split.nunique() == 1).all()
-    assert set(carved.label[carved.split == "train"]) == set(videos.label)
-
-
 def test_a_loop_of_links_is_walked_once_and_a_link_to_itself_is_a_bad_video(tree):
     root = tree({"a/1.mp4": None, "b/2.mp4": None})
     (root / "a/loop").symlink_to(root)
     (root / "b/self.mp4").symlink_to(root / "b/self.mp4")
-    assert len(files_below(root)) == 3  # a/loop leads back to root, which has been walked
+    assert len(walk(root).files) == 3  # a/loop leads back to root, which has been walked
     found = probe_videos(find_videos("folder", root))
     assert found.ok.sum() == 2 and found[~found.ok].error.str.contains("self.mp4").all()
 

@@ -1,3 +1,4 @@
+import io
 import os
 import struct
 import subprocess
@@ -11,8 +12,11 @@ import torch
 from conftest import SHARED, numbered_frames, read_numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from odd_videos import encode, moving, pictures
+from PIL import Image
 
-from condi_lib.data import VideoError, iter_clips, read_clips, video
+from condi_lib.data import VideoError, container, iter_clips, iter_frames, read_clips, video
+from condi_lib.data.container import is_video_name
 from condi_lib.data.planted import write_video
 from condi_lib.data.video import probe, read_clip
 
@@ -49,7 +53,7 @@ def test_drop_last_gives_the_thesis_18_clips_of_a_300_frame_video(numbered_video
 @settings(max_examples=40, deadline=None)
 @given(n=st.integers(1, 60), frames=st.integers(1, 17), drop_last=st.booleans())
 def test_cutting_loses_and_invents_no_frame(n, frames, drop_last):
-    def decoded(path, size, report=None):
+    def decoded(*_):
         yield from (np.full((1, 1, 3), i, np.uint8) for i in range(n))
 
     with pytest.MonkeyPatch.context() as patch:
@@ -76,21 +80,6 @@ def test_the_short_side_is_scaled_and_the_centre_kept(tmp_path):
 
 def test_probe_counts_frames(numbered_video):
     assert probe(numbered_video(37)) == (37, 25.0)
-
-
-def encode(path, frames, codec="libx264", pix_fmt="yuv420p", options=None, rate=25, pts=None):
-    """Writes uint8 [T, H, W, 3] with any codec, pixel format and time stamps."""
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream(codec, rate=rate)
-        stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], pix_fmt
-        stream.options = options or {}
-        for i, image in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            if pts is not None:
-                frame.pts, frame.time_base = pts[i], Fraction(1, 1000)
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode())
-    return path
 
 
 @pytest.mark.parametrize("name", CODECS)
@@ -143,20 +132,199 @@ def test_variable_frame_rate_and_no_declared_count(tmp_path):
     np.testing.assert_array_equal(read_numbers(read_clips(path, 10, 32)).ravel(), range(30))
 
 
-@pytest.mark.parametrize("turn", [90, 180, 270])
-def test_rotation_metadata_is_obeyed(tmp_path, turn):
-    upright = np.zeros((3, 64, 64, 3), np.uint8)
-    upright[:, :32, :32] = (255, 0, 0)  # red at the upper left
-    upright[:, :32, 32:] = (0, 255, 0)  # green at the upper right
-    path = tmp_path / "turned.mp4"
-    encode(path, np.rot90(upright, turn // 90, (1, 2)).copy(), options={"qp": "0"})  # filmed turned
-    cos, sin = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[turn]
-    matrix = struct.pack(">9i", cos << 16, sin << 16, 0, -sin << 16, cos << 16, 0, 0, 0, 1 << 30)
-    content = path.read_bytes()
+QUARTERS = {"r": (255, 0, 0), "g": (0, 255, 0), "b": (0, 0, 255), "w": (255, 255, 255)}
+
+
+def quarters(clips):
+    """The colours of a clip's quarters, read line by line, such as "rgbw"."""
+    points = clips[0, :, 0][:, [8, 8, 24, 24], [8, 24, 8, 24]].T.float()
+    names, colours = zip(*QUARTERS.items(), strict=True)
+    return "".join(names[i] for i in torch.cdist(points, torch.tensor(colours).float()).argmin(1))
+
+
+@pytest.mark.parametrize(
+    ("matrix", "shown"),  # (x, y) is shown at (a x + c y, b x + d y)
+    [
+        ((1, 0, 0, 1), "rgbw"),
+        ((-1, 0, 0, -1), "wbgr"),
+        ((0, 1, -1, 0), "brwg"),
+        ((0, -1, 1, 0), "gwrb"),
+        ((-1, 0, 0, 1), "grwb"),
+        ((1, 0, 0, -1), "bwrg"),
+        ((0, 1, 1, 0), "rbgw"),
+        ((0, -1, -1, 0), "wgbr"),
+    ],
+)
+def test_all_eight_orientations_are_obeyed(tmp_path, matrix, shown):
+    frames = np.zeros((3, 64, 64, 3), np.uint8)
+    for i, colour in enumerate(QUARTERS.values()):
+        frames[:, i // 2 * 32 :, i % 2 * 32 :] = colour
+    path = encode(tmp_path / "turned.mp4", frames, qp="0")
+    (a, b, c, d), content = (m << 16 for m in matrix), path.read_bytes()
     at = content.index(b"tkhd") + 4 + 40  # version 0: the track's display matrix
-    path.write_bytes(content[:at] + matrix + content[at + 36 :])
-    shown = read_clips(path, 3, 32)[0, :, 0].float()
-    assert shown[0, 4:12, 4:12].mean() > 200 and shown[1, 4:12, 20:28].mean() > 200
+    packed = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content[:at] + packed + content[at + 36 :])
+    assert quarters(read_clips(path, 3, 32)) == shown
+
+
+@pytest.mark.parametrize(("aspect", "shown"), [("1", "white"), ("2", "black")])
+def test_pixels_that_are_not_square_are_shown_in_shape(tmp_path, aspect, shown):
+    frames = np.zeros((3, 64, 64, 3), np.uint8)
+    frames[:, :, :12] = frames[:, :, -12:] = 255  # where pixels are twice as wide, the crop leaves these out
+    with av.open(str(tmp_path / "wide.mp4"), "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(aspect)
+        for image in frames:
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        out.mux(stream.encode())
+    edge = read_clips(tmp_path / "wide.mp4", 3, 32)[..., :4].float().mean()
+    assert edge > 200 if shown == "white" else edge < 50
+
+
+def box(kind, *parts):
+    body = b"".join(parts)
+    return struct.pack(">I4s", 8 + len(body), kind) + body
+
+
+def with_cover(path, first=True):
+    """Puts a cover picture of 64 x 48 pixels into an MP4, before or after its video, as players' libraries do."""
+    content, at = path.read_bytes(), 0
+    while content[at + 4 : at + 8] != b"moov":
+        at += struct.unpack(">I", content[at : at + 4])[0]
+    picture = io.BytesIO()
+    Image.new("RGB", (64, 48), (255, 0, 255)).save(picture, "jpeg")
+    data = box(b"data", struct.pack(">II", 13, 0), picture.getvalue())
+    meta = box(b"meta", bytes(4), box(b"hdlr", bytes(8), b"mdirappl", bytes(9)), box(b"ilst", box(b"covr", data)))
+    end = at + struct.unpack(">I", content[at : at + 4])[0]
+    inside = [box(b"udta", meta), content[at + 8 : end]]
+    path.write_bytes(content[:at] + box(b"moov", *(inside if first else inside[::-1])) + content[end:])
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_cover_pictures_are_not_the_video(tmp_path, first):
+    path = encode(tmp_path / "cover.mp4", numbered_frames(20, 64))
+    with_cover(path, first)
+    with av.open(str(path)) as container:
+        assert len(container.streams.video) == 2
+    assert probe(path) == (20, 25.0)
+    assert read_numbers(read_clips(path, 20, 32)).tolist() == [list(range(20))]
+
+
+def test_sound_with_a_cover_has_no_video(tmp_path):
+    path = damaged(tmp_path, "audio only")
+    with_cover(path)
+    with pytest.raises(VideoError, match="has no video stream .*cover picture"):
+        read_clips(path)
+
+
+@pytest.mark.parametrize(
+    "name", [b"12:30:05.mp4", b"file:a.mp4", b"caf\xe9.mp4", b"100%d.mp4", b"-i a.mp4", "später".encode()]
+)
+def test_any_file_name_works(tmp_path, monkeypatch, name):
+    os.rename(encode(tmp_path / "a.mp4", numbered_frames(9)), os.fsencode(tmp_path) + b"/" + name)
+    monkeypatch.chdir(tmp_path)
+    for path in (os.fsdecode(name), tmp_path / os.fsdecode(name)):
+        assert probe(path)[0] == 9
+        assert read_numbers(read_clip(path, 1, 4, 32)[None]).tolist() == [[4, 5, 6, 7]]
+
+
+def test_messages_can_be_printed_whatever_the_name(tmp_path):
+    with pytest.raises(VideoError) as found:
+        read_clips(os.fsencode(tmp_path).decode() + "/caf\udce9.mp4")
+    assert "caf\\xe9.mp4" in str(found.value).encode().decode()
+
+
+def test_titles_in_other_encodings_do_no_harm(tmp_path):
+    path = tmp_path / "titled.avi"
+    with av.open(str(path), "w") as out:
+        out.metadata["title"] = "cafe"
+        stream = out.add_stream("mpeg4", rate=25)
+        stream.width = stream.height = 32
+        out.mux(stream.encode(av.VideoFrame.from_ndarray(numbered_frames(1)[0], format="rgb24")))
+        out.mux(stream.encode())
+    content = path.read_bytes()
+    assert b"cafe" in content
+    path.write_bytes(content.replace(b"cafe", b"caf\xe9"))
+    assert probe(path)[0] == 1
+
+
+def test_endings_are_of_videos_and_any_case():
+    known = "mp4 AVI MTS m2ts ogv gif asf vob f4v dv mxf divx qt mpe mp4v m2v 3g2 webp y4m mkv webm flv wmv ts mpg rmvb"
+    assert all(is_video_name(f"a.b.{ending}") for ending in known.split())
+    assert not any(
+        is_video_name(name) for name in ["mp4", "a.jpg", "a.png", "a.txt", "a.mp3", "a.wav", "a.srt", ".mp4"]
+    )
+
+
+def test_a_folder_of_numbered_pictures_is_a_video(tmp_path):
+    frames = numbered_frames(30, 64)
+    folder = pictures(tmp_path / "v", frames, first=7)  # 9 comes before 10
+    (folder / ".DS_Store").write_bytes(b"")
+    (folder / "notes.txt").write_bytes(b"")
+    assert probe(folder) == (30, 25.0) and probe(folder, fps=12.5) == (30, 12.5)
+    assert read_numbers(read_clips(folder, 8, 32)).ravel()[:30].tolist() == list(range(30))
+    assert read_numbers(read_clip(folder, 2, 8, 32)[None]).tolist() == [list(range(16, 24))]
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("gap", "lacks the picture of number 10 to 11"),
+        ("double", "holds number 9 twice"),
+        ("two series", r"holds 2 series of pictures \(flow_\*, img_\*\)"),
+        ("no number", "a picture without a number, 'cover.jpg'"),
+    ],
+)
+def test_a_folder_that_is_not_one_series_is_named_without_opening_it(tmp_path, fault, message):
+    folder = tmp_path / "v"
+    folder.mkdir()
+    names = [f"img_{i}.jpg" for i in range(8, 20) if fault != "gap" or i not in (10, 11)]
+    names += {"double": ["img_09.jpg"], "two series": ["flow_1.jpg"], "no number": ["cover.jpg"]}.get(fault, [])
+    for name in names:
+        (folder / name).write_bytes(b"")
+    for read in (probe, read_clips):
+        with pytest.raises(VideoError, match=rf"v: cannot be (opened|decoded): .*{message}"):
+            read(folder)
+
+
+def test_pictures_of_several_sizes_are_named_and_a_broken_one_ends_the_video(tmp_path):
+    folder = pictures(tmp_path / "v", numbered_frames(12, 64))
+    broken = folder / "img_15.png"
+    broken.write_bytes(broken.read_bytes()[:-60])
+    report = {}
+    assert len(read_clips(folder, 4, 32, report=report)) == 2
+    assert report["n_frames"] == 8 and "img_15.png" in report["fault"]
+    Image.new("RGB", (64, 48)).save(broken)
+    with pytest.raises(VideoError, match="img_15.png has 64 x 48 pixels, those before it 64 x 64"):
+        read_clips(folder, 4, 32)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "ts", "pictures"])
+def test_segments_are_cut_as_from_the_whole(tmp_path, kind):
+    frames = numbered_frames(40, 64)
+    path = pictures(tmp_path / "v", frames) if kind == "pictures" else encode(tmp_path / f"v.{kind}", frames, g="8")
+    for start, end, stride in [(0, None, 1), (13, 31, 1), (13, -1, 3), (39, 40, 1), (5, 40, 2), (0, 7, 1)]:
+        expected, report = list(range(40))[start : end if end != -1 else None : stride], {}
+        clips = read_clips(path, 8, 32, report=report, start=start, end=end, stride=stride)
+        assert read_numbers(clips).ravel()[: len(expected)].tolist() == expected and len(clips) == -(
+            -len(expected) // 8
+        )
+        assert report["n_frames"] == (40 if end in (None, -1) else end) - start == probe(path, start=start, end=end)[0]
+        for i, clip in enumerate(clips):
+            assert torch.equal(read_clip(path, i, 8, 32, start=start, end=end, stride=stride), clip)
+
+
+@pytest.mark.parametrize(("start", "end"), [(40, None), (41, 45), (30, 41), (-1, 5), (7, 7), (9, 3)])
+@pytest.mark.parametrize("kind", ["mp4", "ts", "pictures"])
+def test_a_segment_outside_its_video_is_an_error_that_names_it(tmp_path, kind, start, end):
+    frames = numbered_frames(40)
+    path = pictures(tmp_path / "v", frames) if kind == "pictures" else encode(tmp_path / f"v.{kind}", frames, g="8")
+    for read in (read_clips, probe):
+        with pytest.raises(
+            VideoError, match=rf"v.*: .*found start_frame {start}, end_frame {-1 if end is None else end}"
+        ):
+            read(path, start=start, end=end)
 
 
 def test_streaming_gives_the_same_clips(numbered_video):
@@ -214,14 +382,14 @@ def test_bad_files_are_one_error_that_names_file_and_reason(tmp_path, kind):
 
 def test_a_frame_too_large_for_any_camera_is_refused(tmp_path, monkeypatch):
     path = encode(tmp_path / "large.mkv", np.zeros((2, 64, 64, 3), np.uint8))
-    monkeypatch.setattr(video, "MAX_PIXELS", 64 * 64 - 1)
+    monkeypatch.setattr(container, "MAX_PIXELS", 64 * 64 - 1)
     for read in (read_clips, probe):
         with pytest.raises(VideoError, match="declares 64 x 64 pixels, more than"):
             read(path)
 
 
 def test_a_file_that_breaks_off_is_used_as_far_as_it_goes(tmp_path):
-    path = encode(tmp_path / "cut.avi", numbered_frames(60, 64), "mpeg4", options={"g": "1"})
+    path = encode(tmp_path / "cut.avi", numbered_frames(60, 64), "mpeg4", g="1")
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     report = {}
@@ -232,8 +400,22 @@ def test_a_file_that_breaks_off_is_used_as_far_as_it_goes(tmp_path):
     np.testing.assert_array_equal(read_numbers(clips).ravel()[: n - 1], range(n - 1))
 
 
+@pytest.mark.parametrize("kind", ["mp4", "fragments.mp4", "mkv", "webm", "avi", "flv"])
+def test_files_cut_anywhere_say_so_and_are_counted_as_they_are_read(tmp_path, kind):
+    """Whole ones do not: test_index reads healthy files of all kinds."""
+    codec = {"avi": "mpeg4", "webm": "libvpx-vp9"}.get(kind, "libx264")
+    flags = {"mp4": "faststart", "fragments.mp4": "frag_keyframe+empty_moov"}.get(kind)
+    path = encode(tmp_path / f"a.{kind}", moving(40), codec, container={"movflags": flags} if flags else {}, g="10")
+    content = path.read_bytes()
+    for share in (0.7, 0.8, 0.9):
+        path.write_bytes(content[: int(share * len(content))])
+        report = {}
+        n = len(list(iter_frames(path, 32, report=report)))
+        assert 0 < n < 40 and report["n_frames"] == n == probe(path)[0] and report["fault"]
+
+
 def test_damaged_packets_are_skipped_and_noted(tmp_path):
-    path = encode(tmp_path / "hurt.mkv", numbered_frames(40, 64), "mpeg4", options={"g": "1"})
+    path = encode(tmp_path / "hurt.mkv", numbered_frames(40, 64), "mpeg4", g="1")
     content = bytearray(path.read_bytes())
     middle = len(content) // 2
     content[middle : middle + 600] = b"\xff" * 600
@@ -268,7 +450,7 @@ def test_long_videos_stream_in_bounded_memory(tmp_path):
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no shared folder")
 @pytest.mark.parametrize(
-    ("name", "n"), [("demo.mp4", 280), ("test.avi", 164), ("nasa_13013.mp4", 325), ("h264_10bits.mp4", 30)]
+    ("name", "n"), [("demo.mp4", 280), ("test.avi", 164), ("nasa_13013.mp4", 390), ("h264_10bits.mp4", 30)]
 )
 def test_real_files_decode_to_the_right_number_of_frames(name, n):
     clips = read_clips(SHARED / "videos" / name, 1, 64)

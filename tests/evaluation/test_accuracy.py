@@ -7,6 +7,7 @@ from conftest import make_clips, make_scores, make_study
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
+from sklearn.metrics import balanced_accuracy_score
 
 from condi_lib import evaluation, sampler
 from condi_lib.sampler import clip_arrays
@@ -106,15 +107,15 @@ def test_division_against_brute_force(mode):
 def test_division_without_student_clips_is_plain_sampling():
     clips, scores = make_study(2, 30)
     arrays = sampler.read_arrays(clips, scores)
-    table = evaluation.division([test for test, _ in arrays["condi_sr"]], KS)
-    plain = evaluation.outcomes(arrays[""][0][0], sampler.keep("condi_sr", arrays), KS).right.mean((1, 2))
+    table = evaluation.division(arrays["condi_sr"], KS)
+    plain = evaluation.outcomes(arrays[""][0], sampler.keep("condi_sr", arrays), KS).right.mean((1, 2))
     np.testing.assert_allclose(table[table.k_student == 0].accuracy, plain)
 
 
 def test_groups_split_the_videos_and_add_up():
     clips, scores = make_study(3, 60)
     arrays = sampler.read_arrays(clips, scores)
-    test = arrays[""][0][0]
+    test = arrays[""][0]
     dense = evaluation.dense_right(test)
     found = {n: evaluation.outcomes(test, sampler.keep(n, arrays), [1, 3]) for n in ("dense", "condi_sr")}
     groups = {"length": evaluation.thirds(test.mask.sum(1), ["short", "medium", "long"]), "all": np.full(60, "all")}
@@ -172,3 +173,56 @@ def test_settings_are_chosen_on_val_and_test_cannot_reach_it():
     pd.testing.assert_frame_equal(table, table_again)
     with pytest.raises(ValueError, match="no clip of the val split"):
         evaluation.select_settings(clips[clips.split == "test"], candidates, KS)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_mean_class_accuracy_and_its_interval_against_plain_resampling(seed):
+    """scikit-learn's balanced accuracy; and a bootstrap that recomputes it, where every class has many videos."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(3), [20, 60, 220])
+    right = (rng.random((1, 2, 300)) < np.array([0.3, 0.6, 0.9])[labels]).astype(float)
+    one = evaluation.Outcomes([1], right, right, right, labels.astype(str), labels)
+    table = evaluation.accuracy_table({"a": one}, right[0, 0], one)
+    guesses = np.where(right[0] > 0, labels, (labels + 1) % 3)
+    assert table.mean_class[0] == pytest.approx(np.mean([balanced_accuracy_score(labels, g) for g in guesses]))
+    draws = []
+    for _ in range(2000):
+        some = rng.integers(0, 300, 300)
+        values = right[0][rng.integers(0, 2, 2)][:, some].mean(0)
+        draws.append(np.mean([values[labels[some] == c].mean() for c in np.unique(labels[some])]))
+    low, high = np.quantile(draws, (0.025, 0.975))
+    assert table.mean_class_low[0] == pytest.approx(low, abs=0.02)
+    assert table.mean_class_high[0] == pytest.approx(high, abs=0.02)
+    assert table.mean_class_high[0] - table.mean_class_low[0] > table.accuracy_high[0] - table.accuracy_low[0]
+
+
+def test_what_the_truth_wins_is_the_reachable_part():
+    clips, scores = make_study(3, 60)
+    arrays = sampler.read_arrays(clips.assign(shows=clips.correct.astype(float)), scores)
+    test = arrays[""][0]
+    found = evaluation.outcomes_of_all(arrays, KS)
+    dense = evaluation.dense_right(test)
+    table = evaluation.accuracy_table(found, dense, found["oracle"]).set_index(["sampler", "k"]).sort_index()
+    for k in KS:
+        best = found["truth"].right[KS.index(k)].mean() - dense.mean()
+        assert best > 0 or k > 5
+        if best > 0:
+            assert table.reachable["condi_sr", k] == pytest.approx(table.gain["condi_sr", k] / best)
+            assert table.reachable["truth", k] == pytest.approx(1) and table.reachable["dense", k] == 0
+        else:
+            assert table.reachable.xs(k, level="k").isna().all()
+    assert "truth" not in set(evaluation.compare(found, draws=10).sampler)
+    del found["truth"]
+    assert "reachable" not in evaluation.accuracy_table(found, dense, found["oracle"])
+
+
+def test_parts_are_joined_in_the_order_of_the_clip_arrays():
+    clips, scores = make_study(4, 20)
+    arrays = sampler.read_arrays(clips, scores)["condi_sr"][0]
+    whole = evaluation.outcomes(arrays, arrays.score, [1, 2])
+    order = np.random.default_rng(0).permutation(20)
+    some = [arrays.take(part) for part in np.split(order, [7, 8])]
+    parts = [{"a": evaluation.outcomes(part, part.score, [1, 2])} for part in some]
+    joined = evaluation.join(parts)["a"]
+    for field in ("right", "top5", "n_clips", "videos", "labels"):
+        np.testing.assert_array_equal(getattr(joined, field), getattr(whole, field))

@@ -107,21 +107,21 @@ def test_detection_uses_the_threshold_of_val_on_test():
     assert found["mean"]["fpr"] == pytest.approx(called[~z].mean())
     assert found["mean"]["fnr"] == pytest.approx((~called[z]).mean())
     assert found["mean"]["auroc"] == pytest.approx(roc_auc_score(z, table.score[t]))
-    assert found["mean"]["fpr_at_half"] == pytest.approx((table.score[t] >= 0.5)[~z].mean())
+    assert found["mean"]["fpr_at_half"] == pytest.approx((table.confidence[t] >= 0.5)[~z].mean())
     assert (found.low <= found["mean"]).all() and (found["mean"] <= found.high).all()
 
 
 def test_detection_intervals_are_those_of_resampled_videos():
     """The weighted measures against plain recomputation on resampled clips."""
     clips, scores = make_study(6, 40, losses=("condi_sr",), seeds=1)
-    test, _ = sampler.read_arrays(clips, scores)["condi_sr"][0]
+    test = sampler.read_arrays(clips, scores)["condi_sr"][0]
     rng = np.random.default_rng(0)
     for _ in range(3):
         count = rng.multinomial(40, np.full(40, 1 / 40))
         weights = np.repeat(count, test.mask.sum(1))[None].astype(float)
         videos = np.repeat(np.arange(40), count)
-        z, s = (x[videos][test.mask[videos]] for x in (test.correct, test.score))
-        plain = test.correct[test.mask], test.score[test.mask]
+        z, s = (x[videos][test.mask[videos]] for x in (test.correct, test.confidence))
+        plain = test.correct[test.mask], test.confidence[test.mask]
         for measure in (evaluation.auroc, evaluation.auprc, evaluation.aurc, evaluation.ece):
             assert measure(*plain, weights)[0] == pytest.approx(measure(z, s)[0])
 
@@ -144,3 +144,25 @@ def test_curves_integrate_to_their_areas():
         rows = curves[curves.curve == curve]
         assert np.trapezoid(rows.y, rows.x) == pytest.approx(areas[measure], abs=6e-3), curve
     assert set(curves.curve) == {"roc", "precision_recall", "risk_coverage", "reliability", "reliability_scaled"}
+
+
+def test_a_student_that_is_sure_is_measured_by_its_logit():
+    """Probabilities that round to 1 in float32 lose what the logits keep; the rates at thresholds are the same."""
+    clips, _ = make_study(1, 60)
+    rng = np.random.default_rng(0)
+    logit = rng.normal(20 + 20 * clips.correct, 20).astype(np.float32)
+    table = clips[["video", "clip"]].assign(score=logit, confidence=(1 / (1 + np.exp(-np.float64(logit)))))
+    table["confidence"] = table.confidence.astype(np.float32)
+    arrays = sampler.read_arrays(clips, {"bce_c": [table]})
+    found = evaluation.detection("bce_c", arrays, draws=5).set_index("measure")["mean"]
+    z = clips.correct[clips.split == "test"]
+    test = table[clips.split == "test"]
+    assert found.auroc == pytest.approx(roc_auc_score(z, test.score))
+    assert found.auroc > roc_auc_score(z, test.confidence) + 0.05
+    one = arrays["bce_c"][0]
+    flat = one.correct[one.mask], one.confidence[one.mask]
+    assert found.ece == pytest.approx(evaluation.ece(*flat)[0])
+    assert [found.fpr_at_half, found.fnr_at_half] == [x[0] for x in evaluation.error_rates(*flat, 0.5)]
+    chosen = sampler.keep("bce_c", arrays)[0](1)
+    for v in range(len(one.videos)):
+        assert chosen[v].argmax() == test.score[test.video == one.videos[v]].to_numpy().argmax()

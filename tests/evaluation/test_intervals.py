@@ -29,7 +29,7 @@ def test_the_bootstrap_has_the_variance_of_its_closed_form():
 def test_paired_differences_are_paired():
     clips, scores = make_study(8, 60)
     arrays = sampler.read_arrays(clips, scores)
-    test = arrays[""][0][0]
+    test = arrays[""][0]
     names = ["dense", "oracle", "random", "st_ent", "condi_sr"]
     found = {n: evaluation.outcomes(test, sampler.keep(n, arrays), [1, 2]) for n in names}
     found["twin"] = found["condi_sr"]

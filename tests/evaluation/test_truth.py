@@ -20,12 +20,12 @@ def test_standing_is_1_for_the_first_and_0_for_the_last():
 def test_standing_by_kind_is_the_mean_over_clips():
     clips, scores = make_study(2, 30)
     arrays = sampler.read_arrays(clips, scores)
-    test = arrays[""][0][0]
+    test = arrays[""][0]
     kinds = sampler.pad(np.random.default_rng(0).choice(["clean", "dark", "mixed"], test.mask.sum()), test.mask)
     table = evaluation.standing_by_kind("condi_sr", arrays, kinds)
     assert list(table.kind) == ["clean", "dark", "mixed"] and table.n_clips.sum() == test.mask.sum()
     for row in table.itertuples():
-        each = [evaluation.standing(t, t.score)[kinds == row.kind].mean() for t, _ in arrays["condi_sr"]]
+        each = [evaluation.standing(t, t.score)[kinds == row.kind].mean() for t in arrays["condi_sr"]]
         assert row.standing == pytest.approx(np.mean(each)) and row.low <= row.standing <= row.high
 
 
@@ -48,6 +48,30 @@ def test_clip_kinds_are_pure_or_mixed():
     assert evaluation.clip_kinds(clips, truth, 4).to_dict() == {7: "clean", 8: "mixed", 9: "noise"}
 
 
+def test_the_truth_of_a_clip_is_the_share_of_its_frames_that_show_the_class():
+    clips = pd.DataFrame({"video": ["a", "a", "b"], "clip": [0, 1, 0]}, index=[7, 8, 9])
+    shown = pd.DataFrame({"video": ["a"] * 6 + ["b"] * 2, "frame": [*range(6), 0, 1]}).assign(
+        shows=[True] * 3 + [False] * 2 + [True] + [False] * 2, kind="word"
+    )
+    shuffled = shown.sample(frac=1, random_state=0)
+    found = evaluation.with_truth(clips, shuffled, 4)
+    assert found.shows.to_dict() == {7: 0.75, 8: 0.5, 9: 0.0} and found.shows.dtype == np.float32
+    assert evaluation.with_truth(clips, None, 4) is clips
+    with pytest.raises(ValueError, match="truth: knows no frame of clip 0 of b"):
+        evaluation.with_truth(clips, shown[shown.video == "a"], 4)
+
+
+def test_kinds_that_show_the_class_come_first_and_mixed_ones_last():
+    clips, scores = make_study(2, 30)
+    names = np.array(["silence", "other", "word", "mixed"])[np.arange(len(clips)) % 4]
+    shows = pd.Series(names).map({"silence": 0.0, "other": 0.1, "word": 1.0, "mixed": 0.5})
+    arrays = sampler.read_arrays(clips.assign(shows=shows.to_numpy()), scores)
+    rows = clips.assign(kind=names)[clips.split == "test"].sort_values(["video", "clip"])
+    kinds = sampler.pad(rows.kind.to_numpy(str), arrays[""][0].mask)
+    table = evaluation.standing_by_kind("condi_sr", arrays, kinds, 20)
+    assert list(table.kind) == ["word", "other", "silence", "mixed"] and table.n_clips.sum() == len(rows)
+
+
 def test_videos_are_grouped_by_what_was_planted():
     clips, _ = make_study(0, 9)
     test = clip_arrays(clips[clips.split == "test"])
@@ -55,7 +79,7 @@ def test_videos_are_grouped_by_what_was_planted():
     truth = pd.DataFrame(
         [(v, f, "dark" if f < i else "clean", 0.8 * (i % 3 == 0)) for i, v in enumerate(test.videos) for f in range(9)],
         columns=["video", "frame", "kind", "blend"],
-    )
+    ).assign(shows=lambda t: t.kind == "clean")
     groups = evaluation.video_groups(test, videos, truth)
     assert list(groups["ambiguous frames"]) == ["fewest"] * 3 + ["some"] * 3 + ["most"] * 3
     assert list(groups["motion"]) == ["hard", "typical", "typical"] * 3

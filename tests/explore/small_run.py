@@ -27,7 +27,9 @@ def make_run(root, seed=3, n_videos=10, name="test"):
     videos["path"] = [str(root / f"{v}.mp4") for v in videos.video]
     run.write_table(folder / "clips.parquet", clips)
     run.write_table(folder / "labelled_videos.parquet", videos)
-    run.write_table(folder / "videos.parquet", videos)
+    runs.Run("01_dataset", PARAMETERS, folder).write_table(
+        folder / "videos.parquet", videos, classes=[f"class {i}" for i in range(4)]
+    )
     torch.manual_seed(0)
     run.write_weights(folder / "teacher.safetensors", build_teacher("resnext14_small", 4))
     own = {**PARAMETERS, "student_width": 0.25, "student_repeats": [1, 2, 1]}

@@ -19,7 +19,7 @@ def study(tmp_path_factory):
 def test_the_sliders_show_what_evaluation_says(study, split, k, k_student):
     found = study.at(split, k, k_student)
     arrays = study.arrays(split)
-    (one, _), *_ = arrays["condi_sr"]
+    one = arrays["condi_sr"][0]
     rows = evaluation.division([one], [k]).set_index("k_student")
     assert found["accuracy"] == pytest.approx(rows.accuracy[k_student])
     assert found["dense"] == evaluation.dense_right(one).mean()
@@ -34,7 +34,7 @@ def test_the_sliders_show_what_evaluation_says(study, split, k, k_student):
 @pytest.mark.parametrize("k", [1, 2, 5])
 def test_each_sampler_keeps_and_answers_as_in_evaluation(study, k):
     arrays = study.arrays("test")
-    test = arrays[""][0][0]
+    test = arrays[""][0]
     for name in study.samplers():
         if name == "random":
             continue
@@ -83,7 +83,7 @@ def test_filters_pick_what_they_say(study, k, first, second):
 def test_the_filters_behind_a_figures_group(study):
     """What helped and hurt: by_group counts the videos that the filters list."""
     arrays = study.arrays("test")
-    test = arrays[""][0][0]
+    test = arrays[""][0]
     dense = evaluation.dense_right(test)
     groups = study.groups("test")
     found = {"condi_sr": evaluation.outcomes(test, sampler.keep("condi_sr", arrays), [2])}
@@ -105,7 +105,7 @@ def test_orders(study):
     }
     in_order = [gain[v] for v in study.pick("test", k=2, order="gain")]
     assert in_order == sorted(in_order, reverse=True) and in_order[0] > in_order[-1]
-    score = study.arrays("test")["condi_sr"][0][0].confidence
+    score = study.arrays("test")["condi_sr"][0].confidence
     kept = study.kept("test", "condi_sr", 2)
     mean = {v: score[i][kept[i]].mean() for i, v in enumerate(test.videos)}
     in_order = [mean[v] for v in study.pick("test", k=2, order="score")]
@@ -136,7 +136,7 @@ def test_shown_scores_rank_as_the_sampler_does(study, name):
     shown, what = study.shown_score("test", name)
     test = study.table("test")
     assert what and ((shown >= 0) & (shown <= 1))[test.mask].all()
-    scores = study.score("test", name)[0]
+    scores = study.score("test", name)
     for v in range(len(test.videos)):
         real = test.mask[v]
         above = scores[v][real][:, None] > scores[v][real]

@@ -20,10 +20,12 @@ from condi_lib.models import (
     fold_batch_norms,
     to_input,
 )
+from condi_lib.models.i3d import _same
 from condi_lib.models.student import channel_shuffle
 from condi_lib.models.teacher import TORCHVISION
 
 PARITY = SHARED / "reference" / "checkpoint_parity.json"
+I3D_PARITY = SHARED / "reference" / "i3d_parity.json"
 SMALL = {"blocks": (1, 1, 1, 1), "width": 0.125}  # of a 3D ResNet, for tests of what does not depend on its size
 
 
@@ -49,6 +51,23 @@ def test_networks_give_the_original_implementations_logits(name, tmp_path):
     np.testing.assert_allclose(logits[0, :8], record["logits_first8"], rtol=1e-4)
     assert logits.norm().item() == pytest.approx(record["logits_norm"], rel=1e-4)
     assert logits.argmax().item() == record["logits_argmax"]
+
+
+@pytest.mark.skipif(not I3D_PARITY.is_file(), reason="no reference file")
+def test_i3d_gives_the_public_ports_logits_and_counts(tmp_path):
+    record = json.loads(I3D_PARITY.read_text())["inception_i3d"]
+    path = public_file(tmp_path / "rgb_imagenet.pt", "i3d", dict(record["keys"]))
+    network = build_teacher("inception_i3d", record["num_classes"], path, new_head=False)
+    assert shapes_of(network) == dict(record["keys"]) and flops.parameters(network) == record["n_params"]
+    x = torch.from_numpy(np.random.default_rng(2109).normal(0, 1, record["input"])).float()
+    with torch.inference_mode():
+        logits = network.eval()(x)
+    np.testing.assert_allclose(logits[0, :8], record["logits_first8"], rtol=1e-4)
+    assert logits.norm().item() == pytest.approx(record["logits_norm"], rel=1e-4)
+    for size, expected in record["multiply_adds"].items():
+        frames, side, _ = map(int, size.split("x"))
+        if frames == 16:  # the larger ones take as long as all other tests of this file
+            assert flops.count(network, frames, side) == (expected, [])
 
 
 @pytest.mark.parametrize("name", [n for n in TEACHERS if "152" not in n and "200" not in n])
@@ -91,15 +110,18 @@ def test_without_its_class_head_a_student_costs_less_and_scores_the_same():
     assert flops.count(student, 16, 112) == (whole - 1024 * 600, [])
 
 
-def test_torchvisions_networks_carry_their_own_input():
-    for name, frames, size, mean in [
-        ("r3d_18", 16, 112, 0.43216),
-        ("mvit_v2_s", 16, 224, 0.45),
-        ("swin3d_t", 32, 224, 0.485),
-        ("s3d", 128, 224, 0.43216),
+def test_networks_carry_their_own_input():
+    for name, frames, size, stride, mean in [
+        ("r3d_18", 16, 112, 2, 0.43216),
+        ("mvit_v2_s", 16, 224, 4, 0.45),
+        ("swin3d_t", 32, 224, 2, 0.485),
+        ("s3d", 128, 224, 2, 0.43216),
+        ("inception_i3d", 64, 224, 1, 0.5),
+        ("resnext14_small", 16, 112, 1, 114.7748 / 255),
     ]:
         wants = build_teacher(name, 5).input
-        assert (wants.frames, wants.size) == (frames, size) and wants.mean[0] == pytest.approx(255 * mean)
+        assert (wants.frames, wants.size, wants.stride) == (frames, size, stride)
+        assert wants.mean[0] == pytest.approx(255 * mean)
     clips = torch.full((1, 3, 2, 4, 4), 100, dtype=torch.uint8)
     teacher = build_teacher("resnet18", 5, **SMALL)  # Hara's: pixels less a mean, not scaled
     assert to_input(clips, teacher)[0, 0, 0, 0, 0].item() == pytest.approx(100 - 114.7748, abs=1e-4)
@@ -116,9 +138,29 @@ def test_a_clip_that_a_network_cannot_take_is_an_error():
 def test_torchvision_has_one_size():
     with pytest.raises(ValueError, match="width: torchvision's r3d_18 has one size"):
         build_teacher("r3d_18", 5, width=0.5)
+    with pytest.raises(ValueError, match="width: inception_i3d has one size"):
+        build_teacher("inception_i3d", 5, width=0.5)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnext50", "r3d_18", "s3d", "r2plus1d_18", "mc3_18", 0.5])
+def test_i3d_takes_any_clip_with_windows_placed_as_tensorflow_does():
+    network = build_teacher("inception_i3d", 5).eval()
+    for frames, size in ((1, 32), (5, 40), (16, 72)):
+        assert network(torch.zeros(1, 3, frames, size, size)).shape == (1, 5)
+    for size in range(1, 20):  # as many windows as positions over stride, and the larger half of the padding behind
+        for kernel, stride in ((1, 1), (3, 1), (3, 2), (2, 2), (7, 2)):
+            ones = torch.ones(1, 1, 1, 1, size)
+            windows = torch.nn.functional.conv3d(
+                _same(ones, (1, 1, kernel), (1, 1, stride)), torch.ones(1, 1, 1, 1, kernel), stride=(1, 1, stride)
+            ).flatten()
+            assert len(windows) == -(-size // stride)
+            padding = max(0, (len(windows) - 1) * stride + kernel - size)
+            starts = [i * stride - padding // 2 for i in range(len(windows))]
+            assert windows.tolist() == [len(set(range(s, s + kernel)) & set(range(size))) for s in starts]
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet18", "resnext50", "r3d_18", "s3d", "r2plus1d_18", "mc3_18", "inception_i3d", 0.5]
+)
 def test_folding_batch_norms_changes_nothing_but_rounding(name):
     torch.manual_seed(0)
     network = build_student(name, 5) if name in WIDTHS else build_teacher(name, 5)
@@ -137,6 +179,30 @@ def test_folding_batch_norms_changes_nothing_but_rounding(name):
     torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-4)
 
 
+class Swapped(torch.nn.Sequential):
+    def forward(self, x):
+        return self[0](self[1](x))
+
+
+def test_only_what_runs_in_order_and_as_it_stands_is_folded():
+    def pair():
+        conv = torch.nn.Conv3d(3, 3, 1)
+        return conv, torch.nn.BatchNorm3d(3)
+
+    conv, norm = pair()
+    reparametrized = torch.nn.utils.parametrizations.weight_norm(conv)
+    x = torch.randn(2, 3, 2, 4, 4)
+    for network, left in [
+        (torch.nn.Sequential(*pair()), 0),
+        (Swapped(*pair()), 1),
+        (torch.nn.Sequential(reparametrized, norm), 1),
+    ]:
+        network(x)  # so that the batch norm has seen something
+        expected = network.eval()(x)
+        torch.testing.assert_close(fold_batch_norms(network)(x), expected)
+        assert sum(isinstance(m, torch.nn.BatchNorm3d) for m in network.modules()) == left
+
+
 def test_channel_shuffle_interleaves_the_groups():
     x = torch.arange(6).view(1, 6, 1, 1, 1)
     assert channel_shuffle(x).flatten().tolist() == [0, 3, 1, 4, 2, 5]
@@ -149,7 +215,7 @@ def test_input_is_laid_out_channels_last():
 
 
 def test_unknown_names_and_widths_are_errors():
-    with pytest.raises(ValueError, match="teacher: 'resnext7' is unknown"):
+    with pytest.raises(ValueError, match="teacher: 'resnext7' is unknown; did you mean resnext"):
         build_teacher("resnext7", 4)
     with pytest.raises(ValueError, match="student_width: 0.3 is not published"):
         build_student(0.3, 4)
@@ -161,6 +227,9 @@ def test_dropout_passes_share_the_trunk_and_average_the_softmax():
     network, x = MonteCarloDropout(student).eval(), torch.randn(4, 3, 8, 32, 32)
     with torch.inference_mode():
         logits, confidence, probs = network(x)
+        *_, trunk = MonteCarloDropout(student, features=True).eval()(x)
+        torch.testing.assert_close(student.classifier(trunk), logits)
+        assert trunk.shape == (4, 1024)
         for found, expected in zip((logits, confidence), student(x), strict=True):
             torch.testing.assert_close(found, expected)
         many = torch.stack([network(x)[2] for _ in range(300)])

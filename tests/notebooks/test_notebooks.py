@@ -59,7 +59,7 @@ def test_a_parameter_means_the_same_in_all_notebooks():
         (
             "01_dataset",
             ["-p", "dataset", "ucf101", "-p", "root", "nowhere"],
-            "ValueError: root: nowhere does not exist",
+            "ParameterError: root: found 'nowhere', but neither",
         ),
         ("04_oracle", [], "clips.parquet is missing or unreadable: run notebooks/03_teacher_labels.ipynb first"),
     ],

@@ -71,7 +71,7 @@ def test_a_folder_that_cannot_be_written_is_named():
     run = make_run("/proc/none")  # no file can be made there, by root neither
     with pytest.raises(OSError, match="/proc/none/x.parquet: cannot be written"):
         run.write_table(run.folder / "x.parquet", pd.DataFrame({"x": [1]}))
-    with pytest.raises(OSError, match="/proc/none: cannot be written"), run.alone(run.folder):
+    with pytest.raises(OSError, match="/proc/none: cannot be written"), runs.alone(run.folder, STEP):
         pass
 
 
@@ -103,14 +103,15 @@ def test_a_clip_table_with_a_damaged_middle_is_an_error(tmp_path):
 def test_a_table_of_another_schema_or_data_set_is_not_read(tmp_path):
     run, path = written(tmp_path)
     table = pyarrow.parquet.read_table(path)
-    attrs = json.loads(table.schema.metadata[b"PANDAS_ATTRS"])
+    kept = runs.read_provenance(path)
     for change, message in (
-        ({"schema": 0}, "has schema 0, expected 1"),
-        ({"parameters": {**attrs["parameters"], "dataset": "ucf101"}}, "was made with dataset = 'ucf101', but"),
-        ({"parameters": {**attrs["parameters"], "frames": 16}}, "was made with frames = 16, but"),
+        ({"schema": 0}, "has schema 0, expected 2"),
+        ({"parameters": {**kept["parameters"], "dataset": "ucf101"}}, "was made with dataset = 'ucf101', but"),
+        ({"parameters": {**kept["parameters"], "frames": 16}}, "was made with frames = 16, but"),
     ):
-        metadata = {**table.schema.metadata, b"PANDAS_ATTRS": json.dumps({**attrs, **change}).encode()}
-        pyarrow.parquet.write_table(table.replace_schema_metadata(metadata), path)
+        with pyarrow.parquet.ParquetWriter(path, table.schema) as out:
+            out.write_table(table)
+            out.add_key_value_metadata({"provenance": json.dumps({**kept, **change})})
         with pytest.raises(runs.MissingStep, match=message):
             run.read_table(path, STEP)
 
@@ -118,32 +119,30 @@ def test_a_table_of_another_schema_or_data_set_is_not_read(tmp_path):
 HOLDS = """
 import sys, time
 sys.path[:0] = {tests!r}
-from test_parts import make_run
-run = make_run(sys.argv[1])
-with run.alone(run.folder):
+from condi_lib.runs import alone
+with alone(sys.argv[1], "03_teacher_labels"):
     print("has it", flush=True)
     time.sleep(60)
 """
 
 
 def test_a_second_run_into_the_same_folder_is_told_of_the_first(tmp_path):
-    run = make_run(tmp_path)
     command = [sys.executable, "-c", HOLDS.format(tests=TESTS), str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout.readline() == "has it\n"
         message = f"{STEP} is already running there .process {first.pid} on .*another `out`"
-        with pytest.raises(runs.BusyRun, match=message), run.alone(tmp_path):
+        with pytest.raises(runs.BusyRun, match=message), runs.alone(tmp_path, STEP):
             pass
         first.kill()
         first.wait()
-    with run.alone(tmp_path):  # the lock died with its holder
+    with runs.alone(tmp_path, STEP):  # the lock died with its holder
         pass
 
 
 def test_a_split_without_clips_is_an_error(tmp_path):
     clips, scores = make_study()
     with pytest.raises(ValueError, match="clip table: found no clip"):
-        sampler.read_arrays(clips[clips.split == "test"], scores)
+        sampler.read_arrays(clips[clips.split == "val"], scores)
 
 
 def test_k_of_zero_is_an_error_and_k_above_n_takes_all():
@@ -156,12 +155,13 @@ def test_k_of_zero_is_an_error_and_k_above_n_takes_all():
 
 def test_a_folder_without_videos_is_no_class(tmp_path):
     frames, *_ = planted.draw_video(planted.World(), "test", 0)
-    for name in ("a", "c"):
-        (tmp_path / "train" / name).mkdir(parents=True)
-        planted.write_video(tmp_path / "train" / name / "v.mp4", frames[:8])
+    for name in ("train/a", "train/c", "test/a", "test/c"):
+        (tmp_path / name).mkdir(parents=True)
+        planted.write_video(tmp_path / name / "v.mp4", frames[:8])
     (tmp_path / "train" / "b").mkdir()
     found = find_videos("folder", tmp_path)
     assert found.set_index("class_name").label.to_dict() == {"a": 0, "c": 1}
+    assert "folders without a video are no classes: train/b" in found.attrs["notes"]
 
 
 def test_weights_of_other_classes_are_an_error_where_nothing_is_trained(tmp_path):
@@ -265,7 +265,7 @@ def test_what_a_killed_process_was_writing_is_removed(tmp_path):
     for pid in (gone.pid, os.getpid()):
         (tmp_path / f".{platform.node()}.{pid}.weights.safetensors").touch()
     (tmp_path / f".elsewhere.{gone.pid}.weights.safetensors").touch()  # of another machine: not known to be dead
-    with make_run(tmp_path).alone(tmp_path):
+    with runs.alone(tmp_path, STEP):
         pass
     assert (tmp_path / f".{platform.node()}.{os.getpid()}.weights.safetensors").exists()
     assert not (tmp_path / f".{platform.node()}.{gone.pid}.weights.safetensors").exists()

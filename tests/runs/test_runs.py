@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from condi_lib import runs
-from condi_lib.runs import MissingStep, ParameterError, Run, check_parameters, declared_parameters
+from condi_lib.runs import MissingStep, ParameterError, Run, check_parameters, declared_parameters, parameters
 
 ROOT = runs.ROOT
 NOTEBOOKS = sorted(p.stem for p in (ROOT / "notebooks").glob("*.ipynb"))
@@ -41,11 +41,35 @@ def test_the_stored_parameters_pass(notebook):
         ("06_sampling", {"ks": [3, 0]}, "ks: found 0, expected 1 or more"),
         ("06_sampling", {"losses": ["st_ent", "x"]}, "losses: 'x' is unknown"),
         ("06_sampling", {"seeds": [-1]}, "seeds: found -1, expected 0 or more"),
+        ("06_sampling", {"ks": []}, "ks: found an empty list, expected one or more, such as [1, 2"),
+        ("06_sampling", {"ks": ["3"]}, "ks: found '3', expected a int such as 1"),
+        ("06_sampling", {"ks": [2.5]}, "ks: found 2.5, expected a int"),
+        ("06_sampling", {"ks": [5, 5, 1]}, "ks: found [5, 5, 1], expected each once"),
+        ("06_sampling", {"ks": 5}, "ks: found 5, expected a list such as"),
+        ("06_sampling", {"seeds": ["0"]}, "seeds: found '0', expected a int"),
+        ("06_sampling", {"seeds": [0, 0]}, "seeds: found [0, 0], expected each once"),
+        ("06_sampling", {"losses": []}, "losses: found an empty list"),
+        ("02_teacher", {"student_repeats": [1, 2]}, "student_repeats: found 2 numbers, expected 3"),
+        ("12_ablations", {"variants": [1]}, "variants: found 1, expected a str"),
+        ("02_teacher", {"teacher_checkpoint": "no.pth"}, "teacher_checkpoint: found 'no.pth', but neither"),
     ],
 )
 def test_impossible_values_are_one_clear_error(notebook, changes, message):
     with pytest.raises(ParameterError, match=re.escape(message)):
         check_parameters(notebook, scope(notebook, **changes))
+
+
+def test_a_path_that_is_read_is_looked_for_where_the_user_stands_then_at_the_root(tmp_path, monkeypatch):
+    monkeypatch.setattr(parameters, "STARTED_IN", tmp_path)
+    (tmp_path / "here.pth").touch()
+    for given, expected in (("here.pth", str(tmp_path / "here.pth")), ("README.md", "README.md")):
+        own = scope("02_teacher", teacher_checkpoint=given)
+        assert check_parameters("02_teacher", own)["teacher_checkpoint"] == expected == own["teacher_checkpoint"]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = check_parameters("02_teacher", scope("02_teacher", teacher_checkpoint="~/here.pth"))
+    assert found["teacher_checkpoint"] == str(tmp_path / "here.pth")
+    with pytest.raises(ParameterError, match=f"neither {tmp_path}/my_videos nor {ROOT}/my_videos is there"):
+        check_parameters("01_dataset", scope("01_dataset", dataset="folder", root="my_videos"))
 
 
 def test_a_name_that_papermill_injects_and_the_notebook_lacks_is_an_error():

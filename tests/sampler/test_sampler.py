@@ -4,14 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-import torch
-from conftest import make_clips, make_scores, make_study
+from conftest import make_clips, make_study
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from condi_lib import evaluation, sampler
 from condi_lib.labelling import predictive_entropy, softmax
-from condi_lib.sampler import clip_arrays, divide, equidistant, pad, select
+from condi_lib.sampler import clip_arrays, divide, equidistant, select
 
 
 def ranked(scores, allowed):
@@ -51,6 +50,22 @@ def test_divide_follows_its_definition(drawn, k, data, mode):
         assert set(np.flatnonzero(by_teacher[v])) == set(teacher)
 
 
+@settings(max_examples=100, deadline=None)
+@given(padded(), st.integers(1, 9), st.data())
+def test_padding_is_never_chosen_whatever_the_scores(drawn, k, data):
+    """Also where scores are not finite: a video keeps as many clips as it can, and ranks stay a permutation."""
+    mask, scores, entropy = drawn
+    odd = data.draw(st.lists(st.sampled_from([np.nan, -np.inf, np.inf, 0.0]), min_size=mask.size, max_size=mask.size))
+    scores = np.reshape(odd, mask.shape) + scores
+    chosen = select(scores, k, mask)
+    assert not (chosen & ~mask).any()
+    np.testing.assert_array_equal(chosen.sum(1), np.minimum(k, mask.sum(1)))
+    assert (np.sort(sampler.ranks(scores, mask)) == np.arange(mask.shape[1])).all()
+    for mode in ("nested", "disjoint"):
+        by_student, by_teacher = divide(scores, entropy + scores, k, k // 2, mask, mode)
+        assert not ((by_student | by_teacher) & ~mask).any() and not (by_student & by_teacher).any()
+
+
 @pytest.mark.parametrize("mode", ["nested", "disjoint"])
 def test_no_student_clips_is_plain_selection(mode):
     arrays = clip_arrays(make_clips(3, 20))
@@ -60,10 +75,16 @@ def test_no_student_clips_is_plain_selection(mode):
     np.testing.assert_array_equal(by_teacher, select(score, 3, arrays.mask))
 
 
+def masked(mask, **columns):
+    """ClipArrays of which only the mask matters, and these columns."""
+    none = np.zeros(len(mask), int)
+    return sampler.ClipArrays(none.astype(str), none, mask, np.zeros(mask.shape, bool), **columns)
+
+
 @settings(max_examples=60, deadline=None)
 @given(n=st.integers(1, 30), k=st.integers(1, 35))
 def test_equidistant_clips_are_distinct_and_spread(n, k):
-    at = np.flatnonzero(equidistant(None, k, np.ones((1, n), bool))[0])
+    at = np.flatnonzero(equidistant(masked(np.ones((1, n), bool)), None, k)[0])
     assert len(at) == min(k, n)
     if len(at) > 1:
         gaps = np.diff(at)
@@ -76,7 +97,7 @@ def test_equidistant_clips_are_distinct_and_spread(n, k):
 def test_one_threshold_takes_k_clips_on_average_over_val(drawn, val, k):
     mask, scores, _ = drawn
     val_mask, val_scores, _ = val
-    kept = sampler.above_threshold(scores, k, mask, val_scores, val_mask)
+    kept = sampler.above_threshold(masked(mask, val=masked(val_mask)), scores, k, val_scores)
     assert (kept <= mask).all() and kept.any(1).all()
     if k >= val_mask.shape[1]:
         np.testing.assert_array_equal(kept, mask)
@@ -90,17 +111,21 @@ def test_one_threshold_takes_k_clips_on_average_over_val(drawn, val, k):
 
 def test_the_threshold_is_fitted_to_val_alone():
     mask = np.ones((50, 10), bool)
+    arrays, two = (masked(m, val=masked(mask)) for m in (mask, mask[:2]))
     val_scores = np.random.default_rng(0).random((50, 10))
     for k in (1, 3, 7):  # no ties: at least k * V clips, and the best of those videos that have none
-        kept = sampler.above_threshold(val_scores, k, mask, val_scores, mask).sum()
+        kept = sampler.above_threshold(arrays, val_scores, k, val_scores).sum()
         assert 50 * k <= kept <= 50 * k + 50
-        none = sampler.above_threshold(np.full((2, 10), -1.0), k, mask[:2], val_scores, mask)
+        none = sampler.above_threshold(two, np.full((2, 10), -1.0), k, val_scores)
         np.testing.assert_array_equal(none.sum(1), 1)
 
 
-def test_weights_are_the_scores_of_the_k_best():
-    mask, scores = np.array([[True, True, True]]), np.array([[0.2, 0.9, 0.5]])
-    np.testing.assert_allclose(sampler.weighted_top_k(scores, 2, mask), [[0, 0.9, 0.5]])
+def test_weights_are_the_confidences_of_the_k_best():
+    arrays = masked(np.ones((1, 3), bool), confidence=np.array([[0.2, 0.9, 0.5]]))
+    np.testing.assert_allclose(sampler.weighted_top_k(arrays, np.array([[-2.0, 3, 0]]), 2), [[0, 0.9, 0.5]])
+    nothing = masked(np.ones((1, 3), bool), confidence=np.zeros((1, 3)))  # all round to 0: alike
+    kept = sampler.weighted_top_k(nothing, np.array([[-200.0, -300, -250]]), 2)[0]
+    assert kept[0] == kept[2] > 0 == kept[1]
 
 
 @pytest.mark.parametrize("true", [0.3, 1.0, 4.0])
@@ -113,25 +138,26 @@ def test_the_fitted_temperature_is_the_one_that_was_planted(true):
 
 def test_scaled_entropy_uses_vals_temperature_and_keeps_the_order_of_one_scale():
     clips, scores = make_study()
-    (test, val), *_ = sampler.read_arrays(clips, scores)["st_ent"]
+    test = sampler.read_arrays(clips, scores)["st_ent"][0]
+    val = test.val
     t = sampler.fit_temperature(val.student_logits[val.mask], np.repeat(val.labels, val.mask.sum(1)))
     expected = -predictive_entropy(test.student_logits / t)
-    np.testing.assert_allclose(sampler.scaled_entropy(test, val)[test.mask], expected[test.mask])
+    np.testing.assert_allclose(sampler.scaled_entropy(test)[test.mask], expected[test.mask])
     other = dataclasses.replace(test, labels=(test.labels + 1) % 4)  # the test labels do not matter
-    np.testing.assert_array_equal(sampler.scaled_entropy(other, val), sampler.scaled_entropy(test, val))
+    np.testing.assert_array_equal(sampler.scaled_entropy(other), sampler.scaled_entropy(test))
 
 
 def test_scores_of_the_published_samplers_by_hand():
     clips, scores = make_study()
-    test, val = sampler.read_arrays(clips, scores)["st_ent"][0]
+    test = sampler.read_arrays(clips, scores)["st_ent"][0]
     table = scores["st_ent"][0].set_index(["video", "clip"])
     for v, video in enumerate(test.videos):
         for i in np.flatnonzero(test.mask[v]):
             row = table.loc[(video, i)]
             p = np.exp(row.student_logits) / np.exp(row.student_logits).sum()
-            assert sampler.largest_class_score(test, val)[v, i] == pytest.approx(p.max(), rel=1e-5)
-            assert sampler.mc_dropout_entropy(test, val)[v, i] == pytest.approx(-row.mc_entropy)
-            assert sampler.own_score(test, val)[v, i] == pytest.approx(row.score)
+            assert sampler.largest_class_score(test)[v, i] == pytest.approx(p.max(), rel=1e-5)
+            assert sampler.mc_dropout_entropy(test)[v, i] == pytest.approx(-row.mc_entropy)
+            assert sampler.own_score(test)[v, i] == pytest.approx(row.score)
 
 
 def test_random_draws_are_seeded_and_differ():
@@ -141,13 +167,20 @@ def test_random_draws_are_seeded_and_differ():
     assert a.shape == (5, *arrays.mask.shape) and (a != c).all() and (a[0] != a[1]).all()
 
 
+def whole_study(seed):
+    """Arrays for every sampler of the registry: all losses, the training split and a truth."""
+    losses = {s.loss for s in sampler.SAMPLERS.values() if s.loss}
+    clips, scores = make_study(seed, losses=sorted(losses), splits=("train", "val", "test"))
+    clips["shows"] = np.random.default_rng(seed).integers(0, 9, len(clips)) / 8
+    return sampler.read_arrays(clips, scores)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_every_sampler_keeps_real_clips_and_none_beats_the_oracle(seed):
     """At every k no sampler's mean true-class probability is above the oracle's, and padding is never kept."""
-    clips, scores = make_study(seed, losses=[s.loss for s in sampler.SAMPLERS.values() if s.loss])
-    arrays = sampler.read_arrays(clips, scores)
+    arrays = whole_study(seed)
     assert sampler.available(arrays) == list(sampler.SAMPLERS)
-    test = arrays[""][0][0]
+    test = arrays[""][0]
     true = sampler.true_class_prob(test)
     for name in sampler.SAMPLERS:
         for k in (1, 2, 4, test.mask.shape[1]):
@@ -164,9 +197,8 @@ def test_every_sampler_keeps_real_clips_and_none_beats_the_oracle(seed):
 
 
 def test_every_sampler_of_whole_clips_is_dense_at_k_equal_n():
-    clips, scores = make_study(3, losses=[s.loss for s in sampler.SAMPLERS.values() if s.loss])
-    arrays = sampler.read_arrays(clips, scores)
-    test = arrays[""][0][0]
+    arrays = whole_study(3)
+    test = arrays[""][0]
     n = test.mask.shape[1]
     for name, one in sampler.SAMPLERS.items():
         found = evaluation.outcomes(test, sampler.keep(name, arrays), [n, n + 5])
@@ -185,13 +217,13 @@ def test_the_order_of_rows_changes_nothing():
 
 
 def test_a_new_sampler_is_one_function_and_one_line(monkeypatch):
-    def last_first(arrays, val):
+    def last_first(arrays):
         return np.arange(arrays.mask.shape[1]) * arrays.mask.astype(float)
 
     monkeypatch.setitem(sampler.SAMPLERS, "last_first", sampler.Sampler("last first", "beyond", last_first, passes=0))
     clips, scores = make_study(1)
     arrays = sampler.read_arrays(clips, scores)
-    test = arrays[""][0][0]
+    test = arrays[""][0]
     found = {n: evaluation.outcomes(test, sampler.keep(n, arrays), [1, 3]) for n in sampler.available(arrays)}
     table = evaluation.accuracy_table(found, evaluation.dense_right(test), found["oracle"])
     assert "last_first" in set(table.sampler) and "last_first" in set(evaluation.compare(found).sampler)
@@ -219,35 +251,97 @@ def test_impossible_divisions_are_errors():
         divide(one, one, 3, 1, one > 0, "both")
 
 
-def test_arrays_do_not_depend_on_the_order_of_rows():
-    clips = make_clips(1, 12)
-    a, b = clip_arrays(clips), clip_arrays(clips.sample(frac=1, random_state=0))
-    np.testing.assert_array_equal(a.probs, b.probs)
-    np.testing.assert_array_equal(a.correct[a.mask], clips.correct)
-    assert (a.probs[~a.mask] == 0).all() and not a.correct[~a.mask].any()
+def test_a_sampler_whose_scores_are_not_finite_is_an_error_that_names_the_clip(monkeypatch):
+    def broken(arrays):
+        return np.where(np.arange(arrays.mask.shape[1]) == 2, np.nan, 0.0) * np.ones(arrays.mask.shape)
+
+    monkeypatch.setitem(sampler.SAMPLERS, "broken", sampler.Sampler("broken", "beyond", broken, passes=0))
+    arrays = whole_study(0)
+    first = arrays[""][0].videos[arrays[""][0].mask[:, 2].argmax()]
+    with pytest.raises(
+        ValueError, match=f"sampler broken: the score of clip 2 of {first} is nan; expected a finite number"
+    ):
+        sampler.keep("broken", arrays)
 
 
-def test_a_missing_clip_is_an_error():
-    clips = make_clips(1, 12, longest=5)
-    with pytest.raises(ValueError, match="clips of some video are not 0, 1, 2"):
-        clip_arrays(clips[~((clips.video == "v002") & (clips["clip"] == 0))])
+def test_place_is_the_share_of_right_clips_at_that_place_in_training():
+    rng = np.random.default_rng(0)
+    n, right = 10, rng.random((50, 10)) < np.linspace(0.1, 0.9, 10)  # videos of one length: each clip number is a place
+    train = masked(np.ones((50, n), bool))
+    train = dataclasses.replace(train, correct=right)
+    some = masked(np.ones((3, n), bool), train=train)
+    np.testing.assert_allclose(sampler.place(some), np.tile(right.mean(0), (3, 1)))
+    lengths = np.array([20, 5, 7, 1])  # others: the place that holds the clip's centre
+    arrays = masked(np.arange(20) < lengths[:, None], train=train)
+    found = sampler.place(arrays)
+    for v, length in enumerate(lengths):
+        for i in range(length):
+            assert found[v, i] == pytest.approx(right[:, int((i + 0.5) / length * n)].mean())
 
 
-def test_scores_of_other_clips_are_an_error():
-    clips = make_clips(1, 12)
-    with pytest.raises(ValueError, match="score table: lists"):
-        clip_arrays(clips, make_scores(clips).iloc[1:])
+@pytest.mark.parametrize("seed", range(3))
+def test_place_by_brute_force(seed):
+    """Training videos of many lengths; a place without clips has the share of all."""
+    clips, _ = make_study(seed, 5, splits=("train", "val", "test"), longest=9)
+    arrays = sampler.read_arrays(clips, {})[""][0]
+    train = clips[clips.split == "train"].assign(n=lambda t: t.groupby("video")["clip"].transform("size"))
+    n = int(np.median(train.drop_duplicates("video").n))
+    at = ((train["clip"] + 0.5) / train.n * n + 1e-9).astype(int)
+    for found, real in zip(sampler.place(arrays), arrays.mask, strict=True):
+        for i in range(real.sum()):
+            there = train.correct[at == int((i + 0.5) / real.sum() * n + 1e-9)]
+            assert found[i] == pytest.approx(there.mean() if len(there) else train.correct.mean())
 
 
-def test_pad_puts_rows_in_clip_order():
-    mask = np.array([[True, False], [True, True]])
-    np.testing.assert_array_equal(pad([[1, 2], [3, 4], [5, 6]], mask), [[[1, 2], [0, 0]], [[3, 4], [5, 6]]])
+def test_what_is_not_there_leaves_out_what_needs_it():
+    clips, scores = make_study(0, splits=("train", "val", "test"))
+    everything = set(sampler.available(sampler.read_arrays(clips.assign(shows=0.5), scores)))
+    assert {"place", "truth", "st_ent_scaled", "condi_sr_adaptive"} <= everything
+    no_val = set(sampler.available(sampler.read_arrays(clips[clips.split != "val"], scores)))
+    assert everything - no_val == {"truth", "st_ent_scaled", "condi_sr_adaptive"}
+    no_train = set(sampler.available(sampler.read_arrays(clips[clips.split != "train"], scores)))
+    assert everything - no_train == {"truth", "place"}
+    assert {"truth", "oracle"}.isdisjoint(sampler.detectors(sampler.read_arrays(clips.assign(shows=0.5), scores)))
 
 
-def test_softmax_and_entropy_against_torch():
-    logits = np.random.default_rng(0).normal(0, 30, (7, 5))
-    p = torch.from_numpy(logits).softmax(1)
-    np.testing.assert_allclose(softmax(logits), p, rtol=1e-12)
-    expected = torch.distributions.Categorical(logits=torch.from_numpy(logits)).entropy()
-    np.testing.assert_allclose(predictive_entropy(logits), expected, rtol=1e-9, atol=1e-12)
-    assert predictive_entropy(np.zeros(5)) == pytest.approx(np.log(5))
+def student_classes(arrays):
+    """Mean of the student's softmax over a video's clips: [V, C]."""
+    return (softmax(arrays.student_logits) * arrays.mask[..., None]).sum(1) / arrays.mask.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_sampler_may_bring_classes_of_its_own(monkeypatch, seed):
+    """One function and one line; val chooses how they are combined with the teacher's; by brute force."""
+    line = sampler.Sampler("pooled", "beyond", loss="condi_sr", classes=student_classes)
+    monkeypatch.setitem(sampler.SAMPLERS, "pooled", line)
+    clips, scores = make_study(seed, 30)
+    arrays = sampler.read_arrays(clips, scores)
+    test = arrays[""][0]
+    found = evaluation.outcomes_of_all(arrays, [1, 3])["pooled"]
+    assert found.ks == [0, 1, 3] and (found.n_clips[0] == 0).all()
+
+    def right(one, k, share):
+        out = []
+        for v, label in enumerate(one.labels):
+            best = ranked(one.score[v], one.mask[v])[:k]
+            teacher = np.mean([one.probs[v, i] for i in best], 0)
+            student = np.mean([softmax(one.student_logits[v, i]) for i in np.flatnonzero(one.mask[v])], 0)
+            out.append(((1 - share) * teacher + share * student).argmax() == label)
+        return np.array(out)
+
+    for s, one in enumerate(arrays["condi_sr"]):
+        own = student_classes(one).argmax(1) == test.labels
+        np.testing.assert_array_equal(found.right[0, s], own)  # the student alone
+        for i, k in enumerate((1, 3), 1):
+            on_val = [right(one.val, k, share).mean() for share in sampler.SHARES]
+            share = sampler.SHARES[int(np.argmax(on_val))]
+            np.testing.assert_array_equal(found.right[i, s], right(one, k, share))
+    for name in ("condi_sr", "dense", "random"):
+        with pytest.raises(ValueError, match="k: found 0, expected a number of clips >= 1"):
+            evaluation.outcomes(test, sampler.keep(name, arrays), [0])
+    table = evaluation.accuracy_table({"pooled": found}, evaluation.dense_right(test), found_of_oracle(arrays, [1, 3]))
+    assert np.isnan(table.headroom[0]) and table.accuracy.notna().all()  # the oracle has no K = 0
+
+
+def found_of_oracle(arrays, ks):
+    return evaluation.outcomes(arrays[""][0], sampler.keep("oracle", arrays), ks)

@@ -165,8 +165,14 @@ def test_the_parts_of_all_processes_are_the_batches(n_parts, pairs):
         assert all(video[a] == video[b] for part in one_process for a, b in zip(part[::2], part[1::2], strict=True))
 
 
+@pytest.mark.parametrize(("n", "batch_size"), [(33, 16), (17, 16), (5, 4), (16, 5)])
+def test_a_last_batch_of_one_clip_is_left_out(n, batch_size):
+    batches = list(training.Parts(training.EpochSampler(n, 0), batch_size, 1))
+    assert len(batches) == n // batch_size and all(len(batch) == batch_size for batch in batches)
+
+
 def test_fewer_clips_than_parts_are_an_error():
-    with pytest.raises(ValueError, match="batch_size: found 2; .* give no clip to each of 4"):
+    with pytest.raises(ValueError, match="batch_size: found 2; .* give less than two to each of 4"):
         training.Parts(training.EpochSampler(100, 0), 2, 4)
 
 

@@ -1,12 +1,11 @@
-import av
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from conftest import make_clips, make_videos
 
-from condi_lib import labelling, training
-from condi_lib.data import ClipDataset, VideoError, read_clips
+from condi_lib import training
+from condi_lib.data import ClipDataset
 from condi_lib.models import build_student, build_teacher
 from condi_lib.training import LOSSES, EpochSampler, student_batch_loss
 
@@ -91,62 +90,6 @@ def videos(tmp_path_factory):
     return make_videos(tmp_path_factory.mktemp("videos"), [40 + 3 * i for i in range(4)], broken=1)
 
 
-def test_the_clip_table_is_the_teacher_on_every_clip_whatever_the_batches(videos):
-    torch.manual_seed(0)
-    teacher = build_teacher("resnext14_small", 10).eval()
-    clips, seen = labelling.label_clips(teacher, videos, 8, 32, max_bad_share=0.25)
-    assert list(seen.ok) == [True, False, True, True] and list(seen.n_frames) == [40, 0, 46, 49]
-    assert list(seen.error[seen.ok]) == [""] * 3 and "v1.mp4: cannot be decoded" in seen.error[1]
-    assert clips.groupby("video").size().to_dict() == {"v0": 5, "v2": 6, "v3": 7}
-    assert list(clips.n_real_frames[clips.video == "v3"]) == [8] * 6 + [1]
-    assert (clips.start_frame == 8 * clips["clip"]).all()
-    logits = np.stack(clips.teacher_logits)
-    assert (clips.correct == (logits.argmax(1) == clips.label)).all()
-    one_by_one, _ = labelling.label_clips(teacher, videos, 8, 32, max_bad_share=0.25, batch_size=1, workers=2)
-    np.testing.assert_allclose(np.stack(one_by_one.teacher_logits), logits, rtol=1e-4, atol=1e-5)
-    again, _ = labelling.label_clips(teacher, videos, 8, 32, max_bad_share=0.25)
-    assert all(np.array_equal(a, b) for a, b in zip(again.teacher_logits, clips.teacher_logits, strict=True))
-    with pytest.raises(
-        VideoError, match=r"1 of 4 videos cannot be read, more than max_bad_share = 5.0%; first: .*v1.mp4"
-    ):
-        labelling.label_clips(teacher, videos, 8, 32)
-
-
-def test_what_was_decoded_counts_not_what_a_header_declares(tmp_path, videos):
-    path = tmp_path / "cut.avi"
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream("mpeg4", rate=25)
-        stream.width = stream.height = 64
-        stream.pix_fmt, stream.options = "yuv420p", {"g": "1"}
-        for i in range(60):
-            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 4 * i, np.uint8), format="rgb24")
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode())
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    cut = videos.head(1).assign(path=str(path), n_frames=60)
-    clips, seen = labelling.label_clips(build_teacher("resnext14_small", 10), cut, 8, 32)
-    assert 10 < seen.n_frames[0] < 50 and seen.ok[0] and seen.error[0]
-    assert clips.n_real_frames.sum() == seen.n_frames[0]
-
-
-def test_any_module_from_clips_to_logits_is_a_teacher(videos):
-    class Mean(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.linear = torch.nn.Linear(3, 10)
-
-        def forward(self, x):
-            return self.linear(x.mean((2, 3, 4)))
-
-    teacher = Mean()
-    clips, _ = labelling.label_clips(teacher, videos.drop(index=1), 8, 32)
-    first = read_clips(videos.path[0], 8, 32).float() / 255
-    mean, std = torch.tensor([0.43216, 0.394666, 0.37645]), torch.tensor([0.22803, 0.22145, 0.216989])
-    expected = teacher.linear((first.mean((2, 3, 4)) - mean) / std).detach()
-    np.testing.assert_allclose(np.stack(clips.teacher_logits[clips.video == "v0"]), expected, rtol=1e-3, atol=1e-4)
-
-
 def test_training_goes_on_without_a_bad_video_also_with_workers(tmp_path, videos):
     table = videos.loc[videos.index.repeat(5)].assign(clip=np.tile(np.arange(5), 4)).reset_index(drop=True)
     columns = training.columns(table, "label")
@@ -156,27 +99,6 @@ def test_training_goes_on_without_a_bad_video_also_with_workers(tmp_path, videos
     history = training.fit(network, data, training.classifier_batch_loss, 1, 1e-3, 4, seed=0, workers=2)
     assert len(history) == 1 and np.isfinite(history.loss[0])
     assert list(data.bad) == [videos.path[1]]
-
-
-@pytest.mark.parametrize("loss", ["st_ent", "condi_sr"])
-def test_the_score_table_is_the_student_on_every_clip(videos, loss):
-    student = build_student(0.25, 10).eval()
-    scores = labelling.score_clips(student, loss, videos.drop(index=1), 8, 32)
-    with pytest.raises(VideoError, match="v1 could be read when it was labelled, and cannot now"):
-        labelling.score_clips(student, loss, videos, 8, 32)
-    assert len(scores) == 18 and scores.score.dtype == np.float32
-    logits = np.stack(scores.student_logits)
-    if loss == "st_ent":
-        assert scores.confidence.isna().all()
-        np.testing.assert_allclose(scores.score, -labelling.predictive_entropy(logits), rtol=1e-5)
-    else:
-        assert scores.score.equals(scores.confidence) and scores.score.between(0, 1).all()
-
-
-def test_labels_that_the_teacher_does_not_have_are_an_error(videos):
-    teacher = build_teacher("resnext14_small", 2).eval()
-    with pytest.raises(ValueError, match="label: v2 has 2, expected 0 to 1"):
-        labelling.label_clips(teacher, videos.drop(index=1), 8, 32)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -1,0 +1,99 @@
+"""What the bytes of a packet say without decoding: does it hold one frame that is shown, can decoding begin there?
+
+Sources: ISO/IEC 14496-10 (H.264), 23008-2 (H.265), 14496-2 (MPEG-4), RFC 6386 (VP8), the VP9 bitstream specification.
+"""
+
+import numpy as np
+
+INTRA = {"mjpeg", "prores", "dnxhd", "ffv1"}  # the key frames of these need nothing else
+
+
+def reader(container, stream):
+    """A function of a packet for index, or None where this container or codec does not say what is shown.
+
+    It returns (shown, entry, kind): whether the packet's one frame is shown (None: it does not hold exactly one),
+    whether decoding from it gives what decoding from the start does, and for MPEG-4 the kind of frame, I, P or B (its
+    containers may lack times of presentation), else None.
+    """
+    codec, form = stream.codec_context, container.format.name
+    if not ("mov" in form or "matroska" in form or (form == "avi" and codec.name in {"mpeg4", "mjpeg", "ffv1"})):
+        return None
+    if codec.name in {"h264", "hevc"}:
+        extra = codec.extradata or b""
+        at = 4 if codec.name == "h264" else 21  # of the byte whose last two bits are the length's length less 1
+        if len(extra) <= at or extra[0] != 1 or int(codec.field_order) not in (0, 1):
+            return None  # packets are not cut at lengths, or may hold fields
+        read, width = (_h264 if codec.name == "h264" else _hevc), 1 + (extra[at] & 3)
+        return lambda packet: (*read(_units(bytes(packet), width)), None)
+    if codec.name == "mpeg4":
+        return lambda packet: _mpeg4(bytes(packet))
+    if codec.name in {"vp8", "libvpx"}:
+        return lambda packet: (bool(memoryview(packet)[0] & 16), not memoryview(packet)[0] & 1, None)
+    if codec.name in {"vp9", "libvpx-vp9"}:
+        return lambda packet: (*_vp9(bytes(packet)), None)
+    if codec.name in {"av1", "libdav1d", "libaom-av1"} | INTRA:
+        return lambda packet: (True, True, None)
+    return None
+
+
+def order_by_kind(kinds):
+    """The packets of MPEG-4 in the order in which they are shown, int64 [P]: I and P wait for the B that follow them.
+
+    None where the first B have no frame before them to be made from.
+    """
+    if "B" in kinds[:2]:
+        return None
+    order, waiting = [], []
+    for i, kind in enumerate(kinds):
+        if kind == "B":
+            order.append(i)
+        else:
+            order += waiting
+            waiting = [i]
+    return np.array(order + waiting, np.int64)
+
+
+def _units(data, width):
+    """The first bytes of the units of an H.264 or H.265 packet, each behind its length; None if it is damaged."""
+    firsts, at = [], 0
+    while at < len(data):
+        length = int.from_bytes(data[at : at + width], "big")
+        at += width
+        if not length or at + length > len(data):
+            return None
+        firsts.append(data[at])
+        at += length
+    return firsts
+
+
+def _h264(firsts):
+    kinds = {first & 31 for first in firsts or ()}
+    # An I frame that is not an IDR may be a key frame too, but frames after it may be made from others before it
+    return (True if kinds & {1, 2, 5} else None), 5 in kinds
+
+
+def _hevc(firsts):
+    kinds = {first >> 1 & 63 for first in firsts or ()}
+    spliced = kinds & {16, 17, 18, 36, 37}  # what follows a cut is left out by the decoder
+    return (True if min(kinds, default=99) < 32 and not spliced else None), bool(kinds & {19, 20, 21})
+
+
+def _vp9(data):
+    """Of a packet of one frame, or of several behind each other with an index at the end (a superframe)."""
+    frames, last = [data], data[-1]
+    if last & 0xE0 == 0xC0:
+        n, width = (last & 7) + 1, (last >> 3 & 3) + 1
+        sizes = np.frombuffer(data[-1 - n * width : -1], np.uint8).reshape(n, width) @ 256 ** np.arange(width)
+        starts = np.cumsum(sizes) - sizes
+        frames = [data[start : start + size] for start, size in zip(starts, sizes, strict=True) if size]
+    bits = [frame[0] << 1 if frame[0] & 0x30 == 0x30 else frame[0] for frame in frames]  # profile 3 has one bit more
+    shown = [b & 8 or b & 2 for b in bits]
+    return (True if sum(map(bool, shown)) == 1 else None), bits[0] & 12 == 0
+
+
+def _mpeg4(data):
+    """Of a packet with one frame. One that is left out ("not coded") is a header and nothing else, at most 16 bytes."""
+    at = data.find(b"\0\0\1\xb6")
+    sure = 0 <= at < len(data) - 16 and data.find(b"\0\0\1\xb6", at + 4) < 0
+    kind = "IPBP"[data[at + 4] >> 6] if sure else ""
+    return (True if kind else None), kind == "I", kind

@@ -1,0 +1,218 @@
+"""What lies below a folder: video files, folders of numbered pictures, and what is passed over. Nothing is opened."""
+
+import os
+import unicodedata
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+
+_VIDEOS = """
+264 265 266 3g2 3gp 3gp2 3gpp amv apng apv asf av1 avc avi bik braw cavs cdxl dav dif dirac divx dnxhd drc dv
+dvr-ms evc evo f4v flc fli flv gdv gif gxf h261 h263 h264 h265 h266 h26l hevc hnm ismv ivf ivr k3g kux lvf lxf
+m1v m2p m2t m2ts m2v m4v mj2 mjpeg mjpg mk3d mkv mod moflex mov mp2v mp4 mp4v mpe mpeg mpg mpv mpv2 mts mv mvi
+mxf mxg nsv nut nuv obu ogm ogv ogx pmp psp pva qt r3d rm rmvb roq rpl smk swf thp tod tp trp ts ty usm v210 vc1
+viv vob vro vvc webm webp wm wmv wtv xesc xmv xvid y4m
+"""
+# What FFmpeg reads as video, by the endings that people meet; not those of sound, subtitles and single pictures
+VIDEO_ENDINGS = frozenset(f".{ending}" for ending in _VIDEOS.split())
+_OFTEN_PICTURES = frozenset((".gif", ".apng", ".webp"))  # beside a video of the same name they are its thumbnail
+PICTURE_ENDINGS = frozenset((".jpg", ".jpeg", ".png"))
+# Left by operating systems and file servers, beside all names that begin with a dot
+_LEFT_BEHIND = {
+    *("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "@recycle", "@recently-snapshot"),
+    *("#recycle", "#snapshot", "$recycle.bin", "recycler", "recycled", "system volume information", "lost+found"),
+    *("network trash folder", "temporary items", "found.000"),
+}
+_NO_VIDEOS = """
+txt csv tsv json jsonl md rst pdf doc docx xls xlsx ods xml html htm yaml yml toml ini cfg log parquet feather
+pkl npy npz mat h5 hdf5 py ipynb sh bat srt vtt ass ssa sub align wav mp3 m4a aac flac opus oga ogg wma lst
+list info nfo url lnk
+"""
+_TEXT_AND_SOUND = frozenset(f".{ending}" for ending in _NO_VIDEOS.split())  # nobody wonders where these are
+_ENOUGH = 64  # pictures without anything else, in a folder that has no folder in it: the rest need not be listed
+
+
+def is_left_behind(name):
+    """Whether a file or folder of this name is an operating system's, not the user's."""
+    return name.startswith((".", "~$")) or name.lower() in _LEFT_BEHIND
+
+
+def printable(path):
+    """The path as text that tables and terminals take: bytes that are not UTF-8 are escaped."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def ending(name):
+    """The ending of a file's name: lower case, with its dot; "" where it has none."""
+    return os.path.splitext(name)[1].lower()
+
+
+def stem(path):
+    """The last name of a path without the ending of a video. Other dots belong to the name."""
+    name = path.rsplit("/", 1)[-1]
+    return name[: -len(end)] if (end := ending(name)) in VIDEO_ENDINGS else name
+
+
+def is_numbered_picture(name):
+    """00001.jpg, img_00001.jpg, image_1.png: a frame. flow_x_00001.jpg is optical flow, and none."""
+    start, end = os.path.splitext(name)
+    return end.lower() in PICTURE_ENDINGS and start[-1:].isdecimal() and not start.lower().startswith("flow")
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Paths relative to the root, with /, sorted. A folder of numbered pictures is a video."""
+
+    files: list[str]
+    folders: list[str]
+    passed_over: list[str]  # no video by the ending, no text or sound either; folders that cannot be read end with /
+    empty: list[str]  # folders without a video in them
+    not_utf8: frozenset[str]  # of all these, escaped; no table can hold their names as they are
+
+    @cached_property
+    def videos(self):
+        return sorted(self.files + self.folders)
+
+
+def _look(where, has_folders):
+    """(names of folders, of video files, of pictures, of other files) in a folder; pictures may be cut short."""
+    folders, videos, pictures, others = [], [], [], []
+    with os.scandir(where) as entries:
+        for entry in entries:
+            name = entry.name
+            if is_left_behind(name):
+                continue
+            try:
+                is_folder = entry.is_dir()
+            except OSError:  # a link that leads to itself: listed, and found unreadable later
+                is_folder = False
+            if is_folder:
+                folders.append(name)
+            elif is_numbered_picture(name):
+                pictures.append(name)
+                if not has_folders and len(pictures) >= _ENOUGH and not videos:
+                    break
+            elif ending(name) in VIDEO_ENDINGS and (entry.is_symlink() or entry.is_file()):  # no pipe, no device
+                videos.append(name)
+            elif ending(name) not in _TEXT_AND_SOUND:
+                others.append(name)
+    return folders, videos, pictures, others
+
+
+def walk(root):
+    """The Tree below `root`; a folder that links lead to twice is walked once.
+
+    A folder of numbered pictures is a video unless videos lie in it. No file is opened, and of a folder with nothing
+    but pictures only the first are listed: 650,000 such folders take half a minute.
+    """
+    files, pictured, passed_over, todo, seen = [], [], [], [""], set()
+    entered = []
+    while todo:
+        folder = todo.pop()
+        try:
+            where = os.stat(os.path.join(root, folder))
+            if (where.st_dev, where.st_ino) in seen:
+                continue
+            seen.add((where.st_dev, where.st_ino))
+            # A folder has two links to it, and one more for each folder in it; file systems that do not count have one
+            inside = _look(os.path.join(root, folder), where.st_nlink != 2)
+        except OSError:
+            if not folder:
+                raise
+            passed_over.append(f"{folder}/")
+            continue
+        start = f"{folder}/" if folder else ""
+        folders, videos, pictures, others = inside
+        entered.append(folder)
+        todo += [start + name for name in folders]
+        files += [start + name for name in videos]
+        passed_over += [start + name for name in others]
+        if pictures:
+            pictured.append(folder)
+    true = {os.path.splitext(path)[0] for path in files if ending(path) not in _OFTEN_PICTURES}
+    thumbnails = [path for path in files if ending(path) in _OFTEN_PICTURES and os.path.splitext(path)[0] in true]
+    if thumbnails:
+        files = sorted(set(files) - set(thumbnails))
+        passed_over += thumbnails
+    hold = set()  # folders with a video in them
+
+    def note(path):
+        while path and (path := path.rpartition("/")[0]) not in hold:
+            hold.add(path)
+
+    for path in files:
+        note(path)
+    frame_folders = []
+    for folder in sorted(pictured, key=lambda path: -path.count("/")):
+        if folder and folder not in hold:
+            frame_folders.append(folder)
+            note(folder)
+        else:
+            passed_over.append(f"{folder}/*.jpg" if folder else "*.jpg")
+    empty = list(set(entered) - hold - set(frame_folders) - {""})
+    not_utf8, lists = set(), []
+    for names in (files, frame_folders, passed_over, empty):
+        escaped = [name if name.isascii() else printable(name) for name in names]
+        not_utf8 |= {new for new, name in zip(escaped, names, strict=True) if new is not name and new != name}
+        lists.append(sorted(escaped))
+    return Tree(*lists, frozenset(not_utf8))
+
+
+def spelled(name):
+    """A name for comparing: letter case, and how accents are composed (macOS, others), differ between copies."""
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).lower()
+
+
+class Finder:
+    """Finds listed videos in a tree, where they lie deeper, in folders of another name, or with another ending.
+
+    A listed path means the video of the same stem (as `exact` as that: letter by letter, or as `spelled`) that shares
+    most of its last folders with it, at least `depth` - 1 of them; then the one spelled alike, and the shallowest.
+    copies: listed paths for which several did equally.
+    """
+
+    def __init__(self, tree, depth=1, exact=False):
+        self.depth, self.key, self.copies = depth, (lambda name: name) if exact else spelled, 0
+        self.by_stem = defaultdict(list)
+        for path in tree.videos:
+            self.by_stem[self.key(stem(path))].append(path)
+
+    def _rank(self, path, listed):
+        theirs, mine = path.split("/")[-2::-1], listed.split("/")[-2::-1]
+        shared = 0
+        for a, b in zip(theirs, mine, strict=False):
+            if self.key(a) != self.key(b):
+                break
+            shared += 1
+        return shared, path.endswith(listed), ending(path) == ending(listed), stem(path) == stem(listed)
+
+    def __call__(self, listed):
+        """The path below the root, or None."""
+        there = self.by_stem.get(self.key(stem(listed)))
+        if not there:
+            return None
+        if len(there) == 1 and self.depth == 1:
+            return there[0]
+        ranked = sorted(((self._rank(path, listed), -path.count("/")), path) for path in there)
+        (rank, _), path = max(ranked, key=lambda pair: pair[0])
+        self.copies += sum(other[0][0] == rank for other in ranked) > 1
+        return path if rank[0] + 1 >= self.depth else None
+
+
+def find_below(root, names, deepest=2):
+    """{name: its path} of files and folders whose stem is one of `names`, which are not entered: for flat data sets."""
+    found, level = {}, [""]
+    for _ in range(deepest + 1):
+        below = []
+        for folder in level:
+            with os.scandir(os.path.join(root, folder)) as entries:
+                for entry in entries:
+                    path = f"{folder}/{entry.name}" if folder else entry.name
+                    if is_left_behind(entry.name):
+                        continue
+                    if stem(entry.name) in names and (entry.is_dir() or ending(entry.name) in VIDEO_ENDINGS):
+                        found[stem(entry.name)] = min(path, found.get(stem(entry.name), path))
+                    elif entry.is_dir():
+                        below.append(path)
+        level = sorted(below)
+    return found

@@ -1,0 +1,94 @@
+"""What notebooks make that takes long: each file once, and again only where what it is made from changed.
+
+Options that only say how (workers, batches, where to keep decoded clips) come from the run's parameters.
+"""
+
+import pandas as pd
+
+from condi_lib import labelling, training
+from condi_lib.data import AUGMENTATIONS, ClipDataset, decoded_folder
+from condi_lib.models import load_weights, read_checkpoint
+from condi_lib.runs.locks import hold
+from condi_lib.runs.parts import label_in_parts
+from condi_lib.runs.provenance import read_provenance
+
+
+def _decoded(run, videos):
+    return decoded_folder(run.folder / "decoded", videos, run.parameters["frames"], run.parameters["size"])
+
+
+def train(run, file, network, videos, clips, batch_loss, epochs, lr, columns=("label",), **order):
+    """Trains the network on these clips into `file`, or loads what stands there; returns the history, a row an epoch.
+
+    videos: the video table; clips: the rows to learn from (video, clip and `columns`); batch_loss, order: see
+    training.fit. Killed, it goes on at its last checkpoint. Raises what training.fit raises.
+    """
+    p = run.parameters
+    if not run.is_done(file):
+        hold()
+        data = ClipDataset(
+            videos,
+            clips,
+            training.columns(clips, *columns),
+            p["frames"],
+            p["size"],
+            augment=AUGMENTATIONS[p["augment"]],
+            max_bad_share=p["max_bad_share"],
+            decoded=_decoded(run, videos),
+        )
+        options = {name: p[name] for name in ("batch_size", "seed", "workers", "accumulate", "checkpoint_min")}
+        options |= {"checkpoint": run.checkpoint(file), "desc": f"{file.parent.parent.name} {file.stem}", **order}
+        history = training.fit(network, data, batch_loss, epochs, lr, **options)
+        run.write_weights(file, network, history=history.to_dict("list"), left_out=data.bad)
+    load_weights(network, read_checkpoint(file), file)
+    return pd.DataFrame(read_provenance(file)["history"])
+
+
+def label(run, network, videos):
+    """The teacher on every clip of the videos, into clips.parquet and labelled_videos.parquet; see label_in_parts.
+
+    Returns their files: of this shard's parts, where the run has several.
+    """
+    p, videos = run.parameters, videos[videos.split != "teacher"]
+    files = [run.folder / "clips.parquet"], [run.folder / "labelled_videos.parquet"]
+    if run.is_done(*files[0], *files[1]):
+        return files
+    if p["shards"] == 1:  # shards share the folder
+        hold()
+    names = ("max_bad_share", "part_videos", "shard", "shards", "frames", "size", "workers")
+    return label_in_parts(run, network, videos, decoded=_decoded(run, videos), **{name: p[name] for name in names})
+
+
+def label_own_videos(run, network_of, fold_files, teacher_file):
+    """The teacher's own training videos, labelled by it (in_sample) and by those that left them out (out_of_fold).
+
+    network_of: a function from a file of weights to the teacher with these weights; fold_files: of the teachers that
+    each leave out a fold of folds.parquet. Returns {name: clip table}.
+    """
+    p, made = run.parameters, {}
+    own = run.read_table(run.folder / "folds.parquet", "02_teacher")
+    parts = {"in_sample": [(teacher_file, own)]}
+    parts["out_of_fold"] = [(file, own[own.fold == i]) for i, file in enumerate(fold_files)]
+    for name, pairs in parts.items():
+        made[name] = run.folder / f"{name}.parquet"
+        if not run.is_done(made[name]):
+            hold()
+            tables = [
+                labelling.label_clips(
+                    network_of(run.check(file, "02_teacher")), part, p["frames"], p["size"], p["max_bad_share"]
+                )[0]
+                for file, part in pairs
+            ]
+            run.write_table(made[name], pd.concat(tables))
+    return {name: run.read_table(file, "03_teacher_labels") for name, file in made.items()}
+
+
+def score(run, file, student, loss, videos):
+    """The student's score table of the videos (labelling.score_clips), made once, into `file`; returns it."""
+    p = run.parameters
+    if not run.is_done(file):
+        hold()
+        options = {"workers": p["workers"], "decoded": _decoded(run, videos)}
+        table = labelling.score_clips(student, loss, videos, p["frames"], p["size"], p["seed"], **options)
+        run.write_table(file, table, [file.with_name("student.safetensors")])
+    return run.read_table(file, run.notebook)

@@ -1,0 +1,284 @@
+"""Published lists as they lie on disk: encodings, deeper folders, other endings, frames, what is unknown or empty."""
+
+import codecs
+import json
+import os
+
+import pandas as pd
+import pytest
+
+from condi_lib.data import MIRROR_MATTERS, find_videos, probe_videos
+
+SPLITS = ("train", "val", "test")
+
+
+def ucf_files(classes=("Archery", "Bowling"), groups=4, around=""):
+    names = {c: [f"{c}/v_{c}_g{g:02d}_c01.avi" for g in range(1, groups + 1)] for c in classes}
+    files = {around + name: "x" for c in classes for name in names[c]}
+    files["classInd.txt"] = "".join(f"{i} {c}\n" for i, c in enumerate(classes, 1))
+    files["testlist01.txt"] = "".join(f"{n}\n" for c in classes for n in names[c][:2])
+    files["trainlist01.txt"] = "".join(f"{n} {i}\n" for i, c in enumerate(classes, 1) for n in names[c][2:])
+    return files
+
+
+ENCODINGS = {
+    "utf-8 with a mark": lambda text: codecs.BOM_UTF8 + text.encode(),
+    "utf-16 of PowerShell": lambda text: text.encode("utf-16"),
+    "utf-16, other order": lambda text: codecs.BOM_UTF16_BE + text.encode("utf-16-be"),
+    "utf-16 without a mark": lambda text: text.encode("utf-16-le"),
+    "old Mac": lambda text: text.replace("\n", "\r").encode(),
+    "CRLF and a mark": lambda text: codecs.BOM_UTF8 + text.replace("\n", "\r\n").encode(),
+    "blank lines": lambda text: text.replace("\n", " \n\n").encode(),
+}
+
+
+KINETICS = "label,youtube_id,time_start,time_end,split\n"
+
+
+def published(dataset):
+    """(lists, videos) of a small tree: three training and three test videos of two classes."""
+    several = [(c, s, i) for s in ("train", "val") for c in ("catch", "clap") for i in range(3)]
+    of = {split: [(c, i) for c, s, i in several if s == split] for split in ("train", "val")}
+    if dataset == "ucf101":
+        files = ucf_files(("catch", "clap"), 6)
+        return {n: t for n, t in files.items() if n.endswith("txt")}, [n for n in files if n.endswith("avi")]
+    if dataset == "hmdb51":
+        lists = {
+            f"{c}_test_split1.txt": "".join(f"{s}{i}_{c}_0.avi {1 + (s == 'val')} \n" for n, s, i in several if n == c)
+            for c in ("catch", "clap")
+        }
+        return lists, [f"{c}/{s}{i}_{c}_0.avi" for c, s, i in several]
+    if dataset == "kinetics":
+        lists = {f"{s}.csv": KINETICS + "".join(f"{c},{c}{s}{i},1,11,{s}\n" for c, i in of[s]) for s in of}
+        return lists, [f"{c}{s}{i}_000001_000011.mp4" for c, s, i in several]
+    if dataset == "mit":
+        folders = {"train": "training", "val": "validation"}
+        lists = {f"{folders[s]}Set.csv": "".join(f"{c}/{s}{i}_1.mp4,{c},3,0\n" for c, i in of[s]) for s in of}
+        videos = [f"{folders[s]}/{c}/{s}{i}_1.mp4" for c, s, i in several]
+        return lists | {"moments_categories.txt": "clap,1\ncatch,0\n"}, videos
+    if dataset == "activitynet":
+        subsets = {"train": "training", "val": "validation"}
+        database = {
+            f"{c}{s}{i}": {"subset": subsets[s], "annotations": [{"segment": [0, 1], "label": c}]}
+            for c, s, i in several
+        }
+        lists = {"activity_net.v1-3.min.json": json.dumps({"database": database}, indent=1)}
+        return lists, [f"v_{c}{s}{i}.mp4" for c, s, i in several]
+    numbers = {video: n for n, video in enumerate(several, 1)}
+    long = {"train": "train", "val": "validation"}
+    if dataset == "jester":
+        lists = {f"jester-v1-{long[s]}.csv": "".join(f"{numbers[c, s, i]};{c}\n" for c, i in of[s]) for s in of}
+        return lists | {"jester-v1-labels.csv": "clap\ncatch\n"}, [
+            f"20bn-jester-v1/{n}/00001.jpg" for n in numbers.values()
+        ]
+    start = "something-something-v2-"
+    lists = {
+        f"{start}{long[s]}.json": json.dumps(
+            [{"id": str(numbers[c, s, i]), "label": "a", "template": f"{c} [something]"} for c, i in of[s]], indent=1
+        )
+        for s in of
+    }
+    labels = {f"{start}labels.json": '{"clap something":"0",\n"catch something":"1"}'}
+    return lists | labels, [f"20bn-something-something-v2/{n}.webm" for n in numbers.values()]
+
+
+@pytest.mark.parametrize("how", ENCODINGS)
+@pytest.mark.parametrize("dataset", ["ucf101", "hmdb51", "kinetics", "mit", "activitynet", "jester", "ssv2"])
+def test_lists_in_any_encoding(make_files, dataset, how):
+    lists, videos = published(dataset)
+    want = find_videos(dataset, make_files(lists | dict.fromkeys(videos, "")))
+    assert len(want) == 12 and want.attrs["missing"] == [] and len(want.attrs["classes"]) == 2
+    assert (want.split == "test").sum() in (4, 6) and set(want.split) == set(SPLITS)
+    found = find_videos(dataset, make_files({name: ENCODINGS[how](text) for name, text in lists.items()}))
+    pd.testing.assert_frame_equal(found, want)
+    assert found.attrs == want.attrs
+
+
+def test_latin_1_names_in_a_list(make_files):
+    files = {f"{c}/{i}_{c}_0.avi": "x" for c in ("café", "clap") for i in range(4)}
+    for c in ("café", "clap"):
+        files[f"{c}_test_split1.txt"] = "".join(f"{i}_{c}_0.avi {1 + i % 2}\n" for i in range(4)).encode("latin-1")
+    videos = find_videos("hmdb51", make_files(files))
+    assert len(videos) == 8 and videos.attrs["classes"] == ["café", "clap"]
+
+
+@pytest.mark.parametrize("around", ["UCF-101/", "UCF101/UCF-101/", "UCF-101/part 1/"])
+def test_ucf101_one_or_two_folders_deeper_or_as_other_files(make_files, around):
+    files = ucf_files(around=around)
+    want = find_videos("ucf101", make_files(files))
+    assert len(want) == 8 and want.attrs["missing"] == []
+    for name in list(files):
+        if name.endswith(".avi"):  # encoded again
+            (make_files({}) / name).rename((make_files({}) / name).with_suffix(".mp4"))
+    found = find_videos("ucf101", make_files({}))
+    assert list(found.video) == list(want.video) and found.path.str.endswith(".mp4").all()
+
+
+def test_ucf101_as_folders_of_frames(make_files):
+    files = ucf_files()
+    frames = {f"{n[:-4]}/img_{i:05d}.jpg": "x" for n in files if n.endswith(".avi") for i in (1, 2, 3)}
+    frames |= {f"{n[:-4]}/flow_x_{i:05d}.jpg": "x" for n in files if n.endswith(".avi") for i in (1, 2)}
+    videos = find_videos("ucf101", make_files({n: c for n, c in files.items() if n.endswith(".txt")} | frames))
+    assert len(videos) == 8 and videos.path.map(os.path.isdir).all()
+    assert (probe_videos(videos).n_frames == 3).all() and (probe_videos(videos).fps == 25).all()
+
+
+@pytest.mark.parametrize("where", ["hmdb51_org/{c}/{f}", "{c}/{c}/{f}", "hmdb51_org/{c}.rar/{c}/{f}"])
+def test_hmdb51_a_folder_per_rar(make_files, where):
+    files = {}
+    for c in ("catch", "clap"):
+        names = [f"film{i}_{c}_0.avi" for i in range(6)]
+        files |= {where.format(c=c, f=f): "x" for f in names}
+        files[f"splits/{c}_test_split1.txt"] = "".join(f"{f} {1 + i % 2} \n" for i, f in enumerate(names))
+    videos = find_videos("hmdb51", make_files(files))
+    assert len(videos) == 12 and videos.attrs["missing"] == [] and set(videos.class_name) == {"catch", "clap"}
+
+
+def test_accents_composed_otherwise_are_the_same_name(make_files):
+    files = ucf_files(("Caf\u00e9", "Bowling"))
+    decomposed = {n.replace("\u00e9", "e\u0301") if n.endswith("avi") else n: c for n, c in files.items()}
+    assert len(find_videos("ucf101", make_files(decomposed))) == 8
+
+
+def test_a_copy_beside_is_said_and_the_listed_path_is_taken(make_files):
+    files = ucf_files()
+    make_files({f"small/{n}": c for n, c in files.items() if n.endswith("avi")})
+    videos = find_videos("ucf101", make_files(files))
+    assert not videos.path.str.contains("small").any() and len(videos) == 8
+
+
+def kinetics_files(**labels):
+    """Two training and two validation videos of each class; labels: class -> on disk?"""
+    rows = [(c, f"{c}{s}{i}", s) for c in labels for s in ("train", "val") for i in range(2)]
+    files = {
+        f"{s}.csv": KINETICS + "".join(f"{c},{v},1,11,{s}\n" for c, v, of in rows if of == s) for s in ("train", "val")
+    }
+    return files | {f"v/{v}_000001_000011.mp4": "x" for c, v, s in rows if s in labels[c]}
+
+
+def test_the_class_list_is_the_published_one_whatever_is_on_disk(make_files):
+    videos = find_videos(
+        "kinetics", make_files(kinetics_files(a=["train", "val"], b=[], c=["train", "val"], d=["val"]))
+    )
+    assert videos.attrs["classes"] == list("abcd") and set(zip(videos.class_name, videos.label, strict=True)) == {
+        ("a", 0),
+        ("c", 2),
+        ("d", 3),
+    }
+    assert videos.attrs["classes_without_videos"] == ["b"]
+    assert videos.attrs["classes_without_training_videos"] == ["d"]
+    notes = "\n".join(videos.attrs["notes"])
+    assert (
+        "1 of 4 classes have no video here: b" in notes and "1 classes have no training video, but others: d" in notes
+    )
+
+
+def test_a_kinetics_header_with_blanks_is_read_and_a_list_without_labels_is_named(make_files):
+    files = kinetics_files(a=["train", "val"], b=["train", "val"])
+    files["train.csv"] = files["train.csv"].replace("label,", " Label , ")
+    files["test.csv"] = "youtube_id,time_start,time_end,split\nx,1,2,test\n"
+    videos = find_videos("kinetics", make_files(files))
+    assert len(videos) == 8 and videos.attrs["missing"] == []
+    assert any("test.csv has no labels and is left out" in note for note in videos.attrs["notes"])
+
+
+@pytest.mark.parametrize(
+    "line, says",
+    [
+        ("a,x,one,11,train", "x has time_start 'one'; expected seconds"),
+        (",x,1,11,train", "x has no label"),
+        ("a,x,1,11,holdout", "split: 'holdout' in .*train.csv"),
+    ],
+)
+def test_bad_lines_of_kinetics_are_named(make_files, line, says):
+    files = kinetics_files(a=["train", "val"])
+    with pytest.raises(ValueError, match=says):
+        find_videos("kinetics", make_files(files | {"train.csv": files["train.csv"] + line + "\n"}))
+
+
+def test_labels_outside_the_class_list_are_errors_that_name_file_and_label(make_files, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"trainingSet.csv: has class 'zipping', which is not among the 1 of .*categories.txt"
+    ):
+        find_videos(
+            "mit",
+            make_files({"moments_categories.txt": "asking,0\n", "trainingSet.csv": "zipping/a_1.mp4,zipping,3,1\n"}),
+        )
+    files = ucf_files()
+    with pytest.raises(ValueError, match=r"trainlist01.txt, line 1: Archery has number 3, but 1 in .*classInd.txt"):
+        find_videos(
+            "ucf101", make_files(files | {"trainlist01.txt": files["trainlist01.txt"].replace("avi 1", "avi 3")})
+        )
+    with pytest.raises(
+        ValueError, match=r"catch_test_split1.txt, line 1: found 'a.avi 3', expected a file and 0, 1 or 2"
+    ):
+        find_videos("hmdb51", make_files({"catch_test_split1.txt": "a.avi 3\n"}))
+    labels = {"jester-v1-labels.csv": "Swiping Left\n", "jester-v1-train.csv": "1;Swiping Down\n"}
+    with pytest.raises(ValueError, match=r"jester-v1-train.csv, line 1: has class 'Swiping Down'"):
+        find_videos("jester", make_files(labels))
+
+
+def test_lists_that_are_there_but_name_nothing_are_named(make_files):
+    files = ucf_files()
+    with pytest.raises(ValueError, match=r"split: test has no video.*testlist01.txt names no video"):
+        find_videos("ucf101", make_files(files | {"testlist01.txt": "\n\n"}))
+    files = {f"{c}/{i}_{c}_0.avi": "x" for c in ("catch", "clap") for i in range(4)}
+    files |= {
+        f"{c}_test_split1.txt": "".join(f"{i}_{c}_0.avi {1 + i % 2}\n" for i in range(4)) for c in ("catch", "clap")
+    }
+    videos = find_videos("hmdb51", make_files(files | {"wave_test_split1.txt": "x.avi 0\n"}))
+    assert videos.attrs["classes"] == ["catch", "clap", "wave"] and videos.attrs["classes_without_videos"] == ["wave"]
+    assert any("wave_test_split1.txt names no video" in note for note in videos.attrs["notes"])
+
+
+def jester_files(place="20bn-jester-v1/{}/{:05d}.jpg", n=4):
+    """Ids 1 to 8 for training, 9 to 12 for validation; odd ids show the first class."""
+    classes = ["Swiping Right", "Swiping Left", "Doing other things"]
+    files = {"jester-v1-labels.csv": "".join(f"{name}\n" for name in classes), "jester-v1-test.csv": "99\n98\n"}
+    for split, ids in (("train", range(1, 9)), ("validation", range(9, 13))):
+        files[f"jester-v1-{split}.csv"] = "".join(f"{i};{classes[1 - i % 2]}\n" for i in ids)
+    return files | {place.format(i, frame): "" for i in range(1, 13) for frame in range(1, n + 1)}
+
+
+@pytest.mark.parametrize("place", ["20bn-jester-v1/{}/{:05d}.jpg", "{}/{:05d}.jpg", "a/b/{}/{:05d}.jpg"])
+def test_jester(make_files, place):
+    videos = find_videos("jester", make_files(jester_files(place)))
+    assert videos.attrs["classes"] == ["Swiping Right", "Swiping Left", "Doing other things"]
+    assert videos.attrs["classes_without_videos"] == ["Doing other things"]
+    assert set(videos.video[videos.split == "test"]) == {"9", "10", "11", "12"} and (videos.split == "val").sum() == 2
+    assert (videos.label == 1 - videos.video.astype(int) % 2).all()
+    probed = probe_videos(videos)
+    assert probed.ok.all() and (probed.n_frames == 4).all() and (probed.fps == 12).all()
+    assert (probe_videos(find_videos("jester", make_files({}), fps=30)).fps == 30).all()
+
+
+def test_jester_with_gaps_and_missing_ones(make_files):
+    files = jester_files()
+    del files["20bn-jester-v1/3/00002.jpg"]
+    files = {name: text for name, text in files.items() if not name.startswith("20bn-jester-v1/5/")}
+    videos = find_videos("jester", make_files(files))
+    assert videos.attrs["missing"] == ["5"]
+    bad = probe_videos(videos)
+    assert bad.video[~bad.ok].tolist() == ["3"] and "lacks the picture of number 2" in bad.error[~bad.ok].iloc[0]
+
+
+@pytest.mark.parametrize("start", ["something-something-v2-", "labels/", "labels/something-something-v2-"])
+@pytest.mark.parametrize("place", ["20bn-something-something-v2/{}.webm", "{}.webm", "{}/00001.jpg"])
+def test_something_something(make_files, start, place):
+    of = {0: "Pushing [something] from left to right", 1: "Pushing [something] from right to left"}
+    labels = {text.replace("[", "").replace("]", ""): str(1 - n) for n, text in of.items()}
+    files = {f"{start}labels.json": json.dumps(labels), f"{start}test.json": json.dumps([{"id": "77"}])}
+    for split, ids in (("train", range(1, 9)), ("validation", range(9, 13))):
+        rows = [{"id": str(i), "label": "pushing a cup", "template": of[i % 2], "placeholders": ["a cup"]} for i in ids]
+        files[f"{start}{split}.json"] = json.dumps(rows)
+    videos = find_videos("ssv2", make_files(files | {place.format(i): "" for i in range(1, 12)}))
+    assert videos.attrs["classes"] == ["Pushing something from right to left", "Pushing something from left to right"]
+    assert videos.attrs["missing"] == ["12"] and (videos.split == "test").sum() == 3
+    assert (videos.label == 1 - videos.video.astype(int) % 2).all()
+    bad = json.dumps([{"id": "1", "template": "Eating [something]"}])
+    with pytest.raises(ValueError, match=r"train.json, id 1: has class 'Eating something', which is not among the 2"):
+        find_videos("ssv2", make_files({f"{start}train.json": bad}))
+
+
+def test_where_left_and_right_matter():
+    assert {"jester", "ssv2", "planted"} == MIRROR_MATTERS

@@ -1,0 +1,154 @@
+"""The notebooks of a study as steps: where each works, what it writes and reads; which of its files no longer stand."""
+
+import re
+from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
+
+from condi_lib.declared import declared_parameters
+from workflow.profile import FIGURE_FILES, ablation_files, notebook_parameters
+
+RUN = "{out}/{{dataset}}/{{teacher}}"
+
+
+def steps(config):
+    """{notebook: (its folder, outputs there or as paths, inputs, one thread or all)} of a profile, with wildcards.
+
+    Samplers take one thread each: two side by side use two cores better than one with two threads. Notebook 08 takes
+    all threads, so that nothing else runs while it times.
+    """
+    run = RUN.format(out=config["out"])
+    sampler = run + "/{loss}/seed{seed}"
+    trained = [f"{run}/{loss}/seed{seed}" for loss in config["losses"] for seed in config["seeds"]]
+    variants = [
+        f"{run}/condi_sr-{name}/seed{seed}" for name in config["ablations"] for seed in config["ablation_seeds"]
+    ]
+    shown = config["figures_out"] + "/{dataset}/{teacher}"
+    n_folds = config["notebooks"].get("02_teacher", {}).get("folds", 0)
+    folds = [f"teacher_fold{i}.safetensors" for i in range(n_folds)] + ["folds.parquet"] * (n_folds > 1)
+    scores = [folder + "/scores.parquet" for folder in trained]
+    fold_labels = ["in_sample.parquet", "out_of_fold.parquet"] * (n_folds > 1)
+    return {
+        "00_background": (run, [], [], 1),
+        "01_dataset": (run, ["videos.parquet", "missing_videos.parquet", "table_1_1.parquet"], [], "all"),
+        "02_teacher": (
+            run,
+            ["teacher.safetensors", "student_start.safetensors", "teacher_videos.parquet", *folds]
+            + ["teacher_history.parquet", "teacher_confidence.parquet", "teacher.json"],
+            [run + "/videos.parquet"],
+            "all",
+        ),
+        "03_teacher_labels": (
+            run,
+            ["clips.parquet", "labelled_videos.parquet", "label_shares.parquet", *fold_labels],
+            [run + "/videos.parquet", run + "/teacher.safetensors", *(f"{run}/{name}" for name in folds)],
+            "all",
+        ),
+        "04_oracle": (run, ["oracle.parquet"], [run + "/clips.parquet"], 1),
+        "05_train_sampler": (
+            sampler,
+            ["student.safetensors", "scores.parquet", "history.parquet", "metrics.json"],
+            [run + "/clips.parquet", run + "/labelled_videos.parquet", run + "/student_start.safetensors"]
+            + [f"{run}/{name}" for name in fold_labels],
+            1,
+        ),
+        "06_sampling": (
+            run,
+            ["accuracy_vs_k.parquet", "comparisons.parquet", "groups.parquet", "settings.json", "division.parquet"],
+            [run + "/clips.parquet", *scores],
+            1,
+        ),
+        "07_fpr_fnr": (
+            run,
+            ["detection.parquet", "curves.parquet", "confidence.parquet", "example.parquet"],
+            [run + "/clips.parquet", *scores],
+            1,
+        ),
+        "08_flops_and_time": (
+            run,
+            ["cost.parquet", "division_cost.parquet", "seconds.parquet", "costs.json"],
+            [run + "/accuracy_vs_k.parquet", run + "/division.parquet", run + "/settings.json"]
+            + [run + "/teacher.safetensors", f"{run}/condi_sr/seed{config['seeds'][0]}/student.safetensors"],
+            "all",
+        ),
+        "12_ablations": (
+            run,
+            ["ablations.parquet", "inference.parquet", *(f"{shown}/{file}" for file in ablation_files(config))],
+            [run + "/clips.parquet", run + "/student_start.safetensors", *scores]
+            + [folder + "/scores.parquet" for folder in variants],
+            1,
+        ),
+        "09_figures": (
+            shown,
+            FIGURE_FILES,
+            [f"{run}/{step}.ipynb" for step in ("01_dataset", "02_teacher", "03_teacher_labels", "04_oracle")]
+            + [f"{run}/{step}.ipynb" for step in ("06_sampling", "07_fpr_fnr", "08_flops_and_time")],
+            1,
+        ),
+    }
+
+
+def paths(folder, outputs):
+    """The outputs of a step, those without a folder in its own."""
+    return [name if "/" in name else f"{folder}/{name}" for name in outputs]
+
+
+def _jobs(config, notebook, outputs):
+    """The wildcards of each job that the step's outputs stand for."""
+    names = {key: list(config[f"{key}s"]) for key in ("dataset", "teacher")}
+    if any("{loss}" in path for path in outputs):
+        students = [(loss, seed) for loss in config["losses"] for seed in config["seeds"]]
+        students += [(f"condi_sr-{name}", s) for name in config["ablations"] for s in config["ablation_seeds"]]
+    else:
+        students = [("", 0)]
+    for dataset, teacher, (loss, seed) in product(*names.values(), students):
+        yield SimpleNamespace(dataset=dataset, teacher=teacher, loss=loss, seed=seed)
+
+
+def _upstream(config, targets):
+    """The notebooks that make these files or rules, and what they need; all of them where nothing is named."""
+    table = steps(config)
+    makes = {name: paths(folder, outputs) for name, (folder, outputs, _, _) in table.items()}
+    needs = {name: [n for n in table if set(makes[n]) & set(inputs)] for name, (_, _, inputs, _) in table.items()}
+    needs["09_figures"] = [
+        name for name in table if name not in ("09_figures", "12_ablations")
+    ]  # it waits for notebooks
+    pattern = {name: [re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)) for path in made] for name, made in makes.items()}
+    todo = [n for n in table for target in targets if n == target or any(re.fullmatch(x, target) for x in pattern[n])]
+    found = set()
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            todo += needs[name]
+    return found or set(table)
+
+
+def stale_files(config, targets=()):
+    """{file: why} of the profile's files that are there and no longer stand: for what changed, or made otherwise.
+
+    Snakemake cannot know it: it looks at times, and not at videos, weights or what was made without it.
+    """
+    from condi_lib.runs import why_stale
+    from condi_lib.runs.provenance import made_with
+
+    found, known, wanted = {}, {}, _upstream(config, targets)
+    for notebook, (folder, outputs, _, _) in steps(config).items():
+        if notebook not in wanted:
+            continue
+        outputs = paths(folder, outputs)
+        declared = declared_parameters(notebook)
+        for wildcards in _jobs(config, notebook, outputs):
+            parameters = made_with({**declared, **notebook_parameters(config, notebook, wildcards)})
+            for path in {path.format(**vars(wildcards)) for path in outputs}:
+                if path.endswith((".parquet", ".safetensors", ".json")):
+                    reason = why_stale(path, notebook, parameters, known)
+                    if reason and not reason.startswith("it is missing"):
+                        found[path] = reason
+    return found
+
+
+def forget_unfinished(out):
+    """Removes what killed jobs would go on from: parts of labelling, and checkpoints of training."""
+    for path in [*Path(out).glob("*/*/parts-*/*.parquet"), *Path(out).glob("*/*/**/.*-*.pt")]:
+        path.unlink()
