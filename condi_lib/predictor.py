@@ -3,6 +3,7 @@
 import html
 import os
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from tqdm.auto import tqdm
 from condi_lib import flops
 from condi_lib.data import VideoError, in_batches, read_ahead, read_clips
 from condi_lib.labelling import check_finite, clip_scores, predictive_entropy, softmax
-from condi_lib.models import for_inference, to_input
+from condi_lib.models import check_pixels, device_of, for_inference, to_input
 from condi_lib.sampler import divide
 
 
@@ -57,7 +58,7 @@ class Predictor:
     """
 
     def __init__(self, teacher, student=None, frames=16, size=112, class_names=None, batch_size=64, loss="condi_sr"):
-        self.device = next((p.device for p in teacher.parameters()), torch.device("cpu"))
+        self.device, self.unseen = device_of(teacher), teacher  # until the first video shows whether its pixels fit
         self.frames, self.size, self.class_names, self.batch_size = frames, size, class_names, batch_size
         self.loss = loss
         self.networks, self.multiply_adds = {}, {}
@@ -126,6 +127,10 @@ class Predictor:
         clock = _Clock(self.device, bar)
         n = [len(clips) for clips, *_ in videos]
         all_clips = torch.cat([clips for clips, *_ in videos])
+        if self.unseen is not None:
+            note, self.unseen = check_pixels(self.unseen, all_clips[:4]), None
+            if note:
+                warnings.warn(note, stacklevel=4)
         found = [{"score": None, "confidence": None, "probs": []} for _ in videos]
         if student:
             logits, confidence_logit = self._run("student", all_clips)

@@ -1,4 +1,7 @@
+import copy
+import dataclasses
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -244,3 +247,23 @@ def test_a_teacher_without_parameters_runs_on_the_cpu(setup):
 
     found = Predictor(Colours(), student, 8, 32, ["red", "green", "blue"])(path, 2)
     assert {name for name, _ in found["top5"]} == {"red", "green", "blue"}
+
+
+def test_pixels_that_the_teacher_has_not_seen_are_said_once(setup):
+    path, teacher, student = setup[0], copy.deepcopy(setup[1]), setup[2]
+    clips = to_input(read_clips(path, 8, 32), teacher)
+    teacher.train()(clips)  # its batch norms have seen these
+    teacher.bn1.momentum = None
+    teacher.eval().bn1.reset_running_stats()
+    teacher.train()(clips)
+    teacher.eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Predictor(teacher, student, 8, 32)(path, 2)
+    teacher.input = dataclasses.replace(teacher.input, std=(255.0, 255.0, 255.0))
+    predict = Predictor(teacher, student, 8, 32)
+    with pytest.warns(UserWarning, match="pixels: far from what the network was trained on"):
+        predict(path, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        predict(path, 2)

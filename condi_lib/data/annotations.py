@@ -50,9 +50,15 @@ def read_lines(path):
 
 
 def read_csv(path, **options):
-    """A list as a table of text; the names of its columns are stripped. Raises ValueError, naming the file."""
+    """A list as a table of text, apart by commas, or by semicolons or tabs where its first line has more of them.
+
+    The names of its columns are stripped and lower-case. Raises ValueError, naming the file.
+    """
+    text = read_text(path)
+    first = text.lstrip().split("\n", 1)[0]
+    options.setdefault("sep", max(",;\t", key=first.count))
     try:
-        table = pd.read_csv(io.StringIO(read_text(path)), dtype=str, keep_default_na=False, **options)
+        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, **options)
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
     except pd.errors.ParserError as e:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from condi_lib.data import layouts
 from condi_lib.data.folders import folder
+from condi_lib.data.grid import grid
 from condi_lib.data.index import frame_numbers
 from condi_lib.data.lists import list_file
 from condi_lib.data.splits import carve, check_splits
@@ -26,6 +27,7 @@ LAYOUTS = {
     "mit": layouts.mit,
     "jester": layouts.jester,
     "ssv2": layouts.ssv2,
+    "grid": grid,
     "list": list_file,
     "folder": folder,
 }
@@ -36,7 +38,18 @@ PICTURES_FPS = {"jester": 12.0}  # frames a second of folders of pictures, as pu
 _COLUMNS = ("video", "path", "source", "start_frame", "end_frame", "label", "class_name", "split", "fold")
 
 
-def find_videos(dataset, root, fold=1, annotations="", val_share=0.1, seed=0, fps=0.0):
+def find_videos(
+    dataset,
+    root,
+    fold=1,
+    annotations="",
+    val_share=0.1,
+    seed=0,
+    fps=0.0,
+    word="colour",
+    turn=True,
+    segment_frames=8,
+):
     """The video table of a data set: a row a video, or a segment of one, sorted by video.
 
     video: unique; path: a file, or a folder of numbered pictures; source: what it was cut from or shot with (splits and
@@ -46,9 +59,10 @@ def find_videos(dataset, root, fold=1, annotations="", val_share=0.1, seed=0, fp
     list ("" mostly). ActivityNet adds other_labels and segments, lists of frames n_listed.
 
     fold: of UCF-101, HMDB-51 and lists that have several. annotations: the file or folder of the lists, where they are
-    not in `root` or below it. fps: of folders of pictures; 0 takes the published rate (Jester: 12), or else 25. Where
-    the labels of the test split are held out the published validation split takes its place. Where no validation
-    split is left, one is carved from train: `val_share` of each class, seeded, with one source never on both sides.
+    not in `root` or below it. fps: of folders of pictures; 0 takes the published rate (Jester: 12), or else 25. word,
+    turn, segment_frames: of data set grid, which adds a column turn (see grid.grid). Where the labels of the test split
+    are held out the published validation split takes its place. Where no validation split is left, one is carved from
+    train: `val_share` of each class, seeded, with one source never on both sides.
 
     .attrs: classes (names, in the order of labels: the published list, whatever is on disk), missing (listed, not on
     disk), passed_over (files that are no video by their ending, or lie beside the layout), classes_without_videos,
@@ -66,7 +80,8 @@ def find_videos(dataset, root, fold=1, annotations="", val_share=0.1, seed=0, fp
         raise ValueError(f"root: {printable(root)} is no UTF-8; tables cannot hold it: rename the folder")
     if dataset == "planted" and (root / "untrimmed").is_dir():
         root = root / "untrimmed"
-    videos = _read_layout(dataset, root, fold, annotations, fps)
+    options = {"word": word, "turn": turn, "segment_frames": segment_frames, "seed": seed} if dataset == "grid" else {}
+    videos = _read_layout(dataset, root, fold, annotations, fps, options)
     attrs, videos.attrs = videos.attrs, {}
     videos = _with_all_splits(videos, val_share, seed, attrs["notes"])
     videos.attrs = attrs | _classes_without(videos, attrs["classes"], attrs["notes"])
@@ -105,9 +120,9 @@ def _classes_without(videos, classes, notes):
     return {"classes_without_videos": none, "classes_without_training_videos": untrained}
 
 
-def _read_layout(dataset, root, fold=1, annotations="", fps=0.0):
+def _read_layout(dataset, root, fold=1, annotations="", fps=0.0, options=None):
     """The listed videos that are on disk, with their published splits ("" where the layout has none)."""
-    lines, classes, attrs = LAYOUTS[dataset](root, fold, annotations)
+    lines, classes, attrs = LAYOUTS[dataset](root, fold, annotations, **(options or {}))
     listed = lines.drop_duplicates("video")
     there = listed.path.notna()
     if not there.any():
@@ -116,7 +131,8 @@ def _read_layout(dataset, root, fold=1, annotations="", fps=0.0):
     if LAYOUTS[dataset] is not list_file:
         if not_utf8 := attrs.get("not_utf8"):
             bad = "its name is not UTF-8, which tables cannot hold: rename the file or folder"
-            videos["error"] = np.where(videos.path.isin(not_utf8), bad, "")
+            own = videos.error if "error" in videos else ""
+            videos["error"] = np.where(videos.path.isin(not_utf8), bad, own)
         videos["path"] = f"{root}/" + videos.path
     defaults = {
         "start_frame": 0,

@@ -30,6 +30,7 @@ def folder(root, fold, annotations):
     inner = {parts[1] for parts in below.values() if len(parts) > 2}
     if with_classes:
         splits = {top: splits[top] for top in with_classes}
+        below = _without_inner_folders(below, splits)
         _check_beside(root, tops, splits, below, [path[len(start) :] for path in tree.empty if path.startswith(start)])
         rows = [(path, p[1], splits[p[0]]) for path, p in below.items() if p[0] in splits and len(p) > 2]
     elif len(set(splits.values())) > 1:
@@ -58,6 +59,15 @@ def folder(root, fold, annotations):
     videos = videos.assign(video=videos.path, source=videos.path)
     attrs = {"passed_over": sorted(tree.passed_over + left), "notes": notes, "not_utf8": tree.not_utf8}
     return videos, sorted(set(videos.class_name)), attrs
+
+
+def _without_inner_folders(below, splits):
+    """{path: parts} without a folder around all classes in every split (train/train/<class>, test/videos/<class>)."""
+    of_splits = [p for p in below.values() if p[0] in splits and len(p) > 2]
+    inner = {(p[0], p[1]) for p in of_splits}
+    if len(inner) > len(splits) or any(len(p) < 4 for p in of_splits) or len({p[2] for p in of_splits}) < 2:
+        return below
+    return {path: [p[0], *p[2:]] if p[0] in splits and len(p) > 2 else p for path, p in below.items()}
 
 
 def _around(paths):

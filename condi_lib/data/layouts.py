@@ -196,15 +196,18 @@ def jester(root, fold, annotations):
     """jester-v1-{train,validation}.csv (id;label), jester-v1-labels.csv; 20bn-jester-v1/<id>/00001.jpg."""
     index = find_lists(root, annotations, ["jester-v1-labels.csv"], "Jester's jester-v1-labels.csv")[0]
     classes = list(dict.fromkeys(line for _, line in read_lines(index)))
-    listed = []
+    listed, notes = [], []
     for split, name in (("train", "train"), ("val", "validation")):
         path = index.with_name(f"jester-v1-{name}.csv")
-        for i, line in read_lines(path) if path.is_file() else []:
+        lines = read_lines(path) if path.is_file() else []
+        if not lines:
+            notes.append(f"{path} names no video")
+        for i, line in lines:
             video, _, label = line.partition(";")
             if label.strip() not in classes:
                 raise _unknown_class(f"{path}, line {i}", label, index, classes)
             listed.append((video.strip(), label.strip(), split))
-    return _by_number(root, index, listed, classes)
+    return _by_number(root, index, listed, classes, notes)
 
 
 def ssv2(root, fold, annotations):
@@ -215,20 +218,23 @@ def ssv2(root, fold, annotations):
     patterns = ["something-something-v2-labels.json", "labels.json"]
     index = find_lists(root, annotations, patterns, f"Something-Something's {patterns[0]}")[0]
     numbers = {name.replace("[", "").replace("]", ""): int(number) for name, number in read_json(index).items()}
-    listed = []
+    listed, notes = [], []
     for split, name in (("train", "train"), ("val", "validation")):
         path = index.with_name(index.name.lower().replace("labels", name))
-        for entry in read_json(path) if path.is_file() else []:
+        entries = read_json(path) if path.is_file() else []
+        if not entries:
+            notes.append(f"{path} names no video")
+        for entry in entries:
             label = entry["template"].replace("[", "").replace("]", "")
             if label not in numbers:
                 raise _unknown_class(f"{path}, id {entry['id']}", label, index, numbers)
             listed.append((str(entry["id"]), label, split))
-    return _by_number(root, index, listed, _in_order(numbers))
+    return _by_number(root, index, listed, _in_order(numbers), notes)
 
 
-def _by_number(root, index, listed, classes):
+def _by_number(root, index, listed, classes, notes):
     """listed: (id, class name, split); <id> is a file or a folder of pictures, in root or at most two folders down."""
     if not listed:
         raise ValueError(f"annotations: no list beside {index} names a video; expected a train and a validation list")
     paths = find_below(root, {video for video, _, _ in listed})
-    return _rows([(v, paths.get(v), label, split, v) for v, label, split in listed]), classes, {}
+    return _rows([(v, paths.get(v), label, split, v) for v, label, split in listed]), classes, {"notes": notes}

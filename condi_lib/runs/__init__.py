@@ -1,11 +1,12 @@
+from condi_lib.runs.begin import start
 from condi_lib.runs.listing import list_teacher_videos, list_videos
 from condi_lib.runs.locks import BusyRun, alone
 from condi_lib.runs.parameters import ROOT, ParameterError, check_parameters, check_values, declared_parameters
 from condi_lib.runs.parts import label_in_parts
 from condi_lib.runs.provenance import SCHEMA, MissingStep, machine, read_provenance, why_stale
-from condi_lib.runs.run import Run, start
+from condi_lib.runs.run import Run
 from condi_lib.runs.shown import make_figures, markdown, save_figure
-from condi_lib.runs.stages import label, label_own_videos, score, train
+from condi_lib.runs.stages import few_clips, label, label_own_videos, score, train
 
 __all__ = [
     "BusyRun",
@@ -18,6 +19,7 @@ __all__ = [
     "check_parameters",
     "check_values",
     "declared_parameters",
+    "few_clips",
     "label",
     "label_in_parts",
     "label_own_videos",

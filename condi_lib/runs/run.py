@@ -6,7 +6,6 @@ study; below it <loss>/seed<k>/ holds student.safetensors, scores.parquet, metri
 
 import json
 import os
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,10 +18,10 @@ from safetensors.torch import save_file
 from condi_lib import evaluation, sampler
 from condi_lib.data import write_atomically
 from condi_lib.data.identity import VOLATILE, TableDigest, file_identity, table_digest, values_digest, weights_digest
-from condi_lib.models import metadata_of, network_source
+from condi_lib.models import metadata_of
 from condi_lib.runs.listing import ON_DISK
-from condi_lib.runs.locks import hold, will_write
-from condi_lib.runs.parameters import ROOT, STARTED_IN, ParameterError, check_parameters
+from condi_lib.runs.locks import hold
+from condi_lib.runs.parameters import ROOT, ParameterError
 from condi_lib.runs.parts import _in_step
 from condi_lib.runs.provenance import (
     SCHEMA,
@@ -38,7 +37,6 @@ SHIPPED = {
     "teacher_checkpoint": ROOT / "condi_lib" / "shipped" / "teacher.safetensors",
     "student_checkpoint": ROOT / "condi_lib" / "shipped" / "student_start.safetensors",
 }
-READ_ONLY = ("00_background", "10_explore", "11_own_video")
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,9 @@ class Run:
 
     def write_weights(self, path, network, made_from=(), **facts):
         """Writes the weights, and removes the checkpoint of their training."""
-        state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
+        state = {
+            name: tensor.cpu().contiguous().clone() for name, tensor in network.state_dict().items()
+        }  # tied ones too
         record = self.provenance(path, weights_digest(state), made_from, **facts)
         kept = {**metadata_of(network), "provenance": json.dumps(record)}
         self._write(path, lambda part: save_file(state, part, kept))
@@ -301,31 +301,3 @@ class Run:
 def _of_itself(val, train):
     """val as with_splits wants it for each part, so that what is computed of it is computed once."""
     return sampler.with_splits(val, val, train).val
-
-
-def folder_name(name):
-    """The folder of a data set's or a teacher's entry: its name, or that of the function in "networks.py:function"."""
-    return re.sub(r"[^\w.+-]+", "_", name.rsplit(":", 1)[-1]) if ":" in name else name
-
-
-def start(notebook, scope):
-    """A notebook's first call, with its name and globals(): checks its parameters and returns its Run.
-
-    Makes the repository's root the working folder, so that relative parameters mean the same under JupyterLab,
-    papermill and nbval. No second run of the notebook may write where this one does (BusyRun, once it starts to).
-    Where the user stands elsewhere, the folder is printed in full. Raises ParameterError.
-    """
-    os.chdir(ROOT)
-    parameters = check_parameters(notebook, scope)
-    names = (
-        parameters[f"{kind}_name"] or parameters[what] for kind, what in (("data", "dataset"), ("teacher", "teacher"))
-    )
-    run = Run(notebook, parameters, Path(parameters["out"]).joinpath(*map(folder_name, names)))
-    if source := network_source(parameters["teacher"]):
-        run.uses(source)
-    if not STARTED_IN.is_relative_to(ROOT):
-        print(f"writes below {ROOT / parameters['out']}")
-    if notebook not in READ_ONLY and parameters.get("shards", 1) == 1:  # shards share the folder
-        own = (parameters[name] for name in ("loss", "seed", "variant")) if "variant" in parameters else None
-        will_write(run.student_folder(*own) if own else run.folder, notebook)
-    return run

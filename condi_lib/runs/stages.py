@@ -4,9 +4,10 @@ Options that only say how (workers, batches, where to keep decoded clips) come f
 """
 
 import pandas as pd
+import torch
 
 from condi_lib import labelling, training
-from condi_lib.data import AUGMENTATIONS, ClipDataset, decoded_folder
+from condi_lib.data import AUGMENTATIONS, ClipDataset, decoded_folder, read_clip
 from condi_lib.models import load_weights, read_checkpoint
 from condi_lib.runs.locks import hold
 from condi_lib.runs.parts import label_in_parts
@@ -15,6 +16,13 @@ from condi_lib.runs.provenance import read_provenance
 
 def _decoded(run, videos):
     return decoded_folder(run.folder / "decoded", videos, run.parameters["frames"], run.parameters["size"])
+
+
+def few_clips(run, videos, n=8):
+    """The first clips of up to n readable videos, of as many classes as can be: uint8 [M, 3, F, H, W], to look at."""
+    p = run.parameters
+    some = videos[videos.ok].groupby("class_name").head(1).head(n)
+    return torch.stack([read_clip(v.path, 0, p["frames"], p["size"], v.start_frame) for v in some.itertuples()])
 
 
 def train(run, file, network, videos, clips, batch_loss, epochs, lr, columns=("label",), **order):

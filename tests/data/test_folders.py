@@ -142,6 +142,14 @@ def test_a_folder_more_around_splits_or_classes(make_files, around):
     assert counts(find_videos("folder", root)) == {(s, c): 2 for s in SPLITS for c in ("archery", "bowling")}
 
 
+@pytest.mark.parametrize("inner", ["{split}/{split}/", "{split}/videos/", "all/{split}/{split}_256/"])
+def test_a_folder_more_in_each_split(make_files, inner):
+    files = [inner.format(split=s) + f"{c}/{i}.mp4" for s in SPLITS for c in ("archery", "bowling") for i in range(2)]
+    assert counts(find_videos("folder", make_files(files))) == {
+        (s, c): 2 for s in SPLITS for c in ("archery", "bowling")
+    }
+
+
 def test_a_folder_more_around_classes_and_a_folder_below(make_files):
     videos = find_videos("folder", make_files([f"all/{c}/camera {i % 2}/{i}.avi" for c in "ab" for i in range(10)]))
     assert videos.attrs["classes"] == ["a", "b"] and len(videos) == 20

@@ -182,6 +182,14 @@ def test_a_kinetics_header_with_blanks_is_read_and_a_list_without_labels_is_name
     assert any("test.csv has no labels and is left out" in note for note in videos.attrs["notes"])
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_kinetics_list_that_a_spreadsheet_saved(make_files, separator):
+    files = kinetics_files(a=["train", "val"], b=["train", "val"])
+    want = find_videos("kinetics", make_files(files))
+    files = {name: text.replace(",", separator) for name, text in files.items() if name.endswith("csv")}
+    pd.testing.assert_frame_equal(find_videos("kinetics", make_files(files)), want)
+
+
 @pytest.mark.parametrize(
     "line, says",
     [

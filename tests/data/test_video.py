@@ -16,8 +16,9 @@ from odd_videos import encode, moving, pictures
 from PIL import Image
 
 from condi_lib.data import VideoError, container, iter_clips, iter_frames, read_clips, video
-from condi_lib.data.container import is_video_name
 from condi_lib.data.planted import write_video
+from condi_lib.data.tree import VIDEO_ENDINGS
+from condi_lib.data.tree import ending as ending_of
 from condi_lib.data.video import probe, read_clip
 
 CODECS = {
@@ -251,10 +252,9 @@ def test_titles_in_other_encodings_do_no_harm(tmp_path):
 
 def test_endings_are_of_videos_and_any_case():
     known = "mp4 AVI MTS m2ts ogv gif asf vob f4v dv mxf divx qt mpe mp4v m2v 3g2 webp y4m mkv webm flv wmv ts mpg rmvb"
-    assert all(is_video_name(f"a.b.{ending}") for ending in known.split())
-    assert not any(
-        is_video_name(name) for name in ["mp4", "a.jpg", "a.png", "a.txt", "a.mp3", "a.wav", "a.srt", ".mp4"]
-    )
+    assert all(ending_of(f"a.b.{ending}") in VIDEO_ENDINGS for ending in known.split())
+    others = ["mp4", "a.jpg", "a.png", "a.txt", "a.mp3", "a.wav", "a.srt", ".mp4"]
+    assert not any(ending_of(name) in VIDEO_ENDINGS for name in others)
 
 
 def test_a_folder_of_numbered_pictures_is_a_video(tmp_path):
@@ -272,7 +272,7 @@ def test_a_folder_of_numbered_pictures_is_a_video(tmp_path):
     [
         ("gap", "lacks the picture of number 10 to 11"),
         ("double", "holds number 9 twice"),
-        ("two series", r"holds 2 series of pictures \(flow_\*, img_\*\)"),
+        ("two series", r"holds 2 series of pictures \(img_\*, mask_\*\)"),
         ("no number", "a picture without a number, 'cover.jpg'"),
     ],
 )
@@ -280,7 +280,7 @@ def test_a_folder_that_is_not_one_series_is_named_without_opening_it(tmp_path, f
     folder = tmp_path / "v"
     folder.mkdir()
     names = [f"img_{i}.jpg" for i in range(8, 20) if fault != "gap" or i not in (10, 11)]
-    names += {"double": ["img_09.jpg"], "two series": ["flow_1.jpg"], "no number": ["cover.jpg"]}.get(fault, [])
+    names += {"double": ["img_09.jpg"], "two series": ["mask_1.jpg", "flow_1.jpg"], "no number": ["cover.jpg"]}.get(fault, [])
     for name in names:
         (folder / name).write_bytes(b"")
     for read in (probe, read_clips):
