@@ -91,7 +91,7 @@ def browser():
 
 def run_all(page, address):
     """Opens a notebook and runs it from the menu; waits until its last cell has run."""
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(180_000)  # on a busy machine a kernel takes its time
     page.goto(address)
     page.wait_for_selector(".jp-Notebook .jp-CodeCell")
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
@@ -175,9 +175,11 @@ def check_strip(page, study, first="condi_sr", second="dense"):
     np.testing.assert_allclose(places[:, 1], 1, atol=0.01, err_msg="frames keep their shape")
     for i, frame in enumerate(frames):
         seen = shot(images.nth(i))
-        coarse = [Image.fromarray(x.astype(np.uint8)).resize((6, 6), Image.BOX) for x in (seen[2:-2, 2:-2], frame)]
-        apart = np.abs(np.subtract(*(np.asarray(x, float) for x in coarse)))  # its edge may lie within a pixel
-        assert apart.mean() < 8, (video, i)
+        expected = Image.fromarray(frame).resize(seen.shape[1::-1], Image.BOX)
+        both = (np.asarray(x, np.uint8)[2:-2, 2:-2] for x in (seen, expected))  # its edge may lie within a pixel
+        coarse = [np.asarray(Image.fromarray(x).resize((4, 4), Image.BOX), float) for x in both]
+        apart = np.abs(coarse[0] - coarse[1])
+        assert apart.mean() < 10, (video, i)
     scroll = strip.locator(".scroll")
     scroll.evaluate("node => { node.scrollLeft = 0; }")  # where the window is too narrow for all clips
     seen = shot(scroll)
