@@ -13,7 +13,7 @@ _WORDS = {
 _SPLIT_OF = {word: split for split, words in _WORDS.items() for word in words.split()}
 _NO_WORDS = """
 set sets split splits data dataset video videos vid vids clip clips frame frames rawframes img imgs images rgb
-px p x the list lists file files v k full all part
+px p x the list lists file files v k full all part resized small mini tiny large original raw cropped
 """
 _SAYS_NOTHING = frozenset(_NO_WORDS.split())
 

@@ -57,6 +57,7 @@ PLAIN = {
     "with a count": "{path} 100 {n}",
     "a count and commas": "{path},100,{n}",
     "Windows": ".\\{path}\t{n}",
+    "remarks": "# of somebody\n{path} {n}",
 }
 
 
@@ -263,7 +264,7 @@ def test_an_unknown_label_beside_a_class_file_and_a_line_that_says_nothing(make_
     files["train.txt"] += "more.mp4 7\nnothing\n"
     videos = find_videos("list", make_files(files))
     bad = videos[videos.error != ""]
-    assert set(bad.error) == {"has label '7', which is none of the 2 classes", "line 8 of train.txt: found 'nothing'"}
+    assert set(bad.error) == {"has label '7', which is none of the 2 classes", "is no path and label: 'nothing'"}
     assert (bad.label == -1).all() and (videos.label[videos.error == ""] >= 0).all()
 
 
@@ -305,6 +306,23 @@ def test_columns_of_several_splits_and_videos_of_the_teacher(make_files):
     )
     teacher = find_teacher_videos("list", root, one.reset_index())
     assert set(teacher.split) == {"train", "val"} and set(teacher.video) == set(one.index[one.split == "teacher"])
+
+
+def test_labels_of_several_words_behind_blanks(make_files):
+    check(
+        find_videos("list", make_files(videos_at() | per_split("{path} doing {label}"))),
+        [f"doing {c}" for c in CLASSES],
+    )
+
+
+def test_a_list_that_a_spreadsheet_saved_with_its_separator(make_files):
+    text = "sep=;\r\npath;label;split\r\n" + lines("{path};{n};{split}").replace("\n", "\r\n")
+    check(find_videos("list", make_files(videos_at() | {"all.csv": text})))
+
+
+def test_several_labels_a_line_are_no_count_of_frames(make_files):
+    with pytest.raises(ValueError, match=r"18 rows are bad, the first: .* 0 is not on disk"):
+        find_videos("list", make_files(videos_at() | per_split("{path} 0 {n}")))
 
 
 def test_unclear_lists_are_errors_that_name_them(make_files):
