@@ -3,6 +3,7 @@
 import html
 import os
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ import torch
 from tqdm.auto import tqdm
 
 from condi_lib import flops
-from condi_lib.data import VideoError, in_batches, read_ahead, read_clips
+from condi_lib.data import VideoError, in_batches, planted, read_ahead, read_clips
 from condi_lib.labelling import check_finite, clip_scores, predictive_entropy, softmax
-from condi_lib.models import for_inference, to_input
+from condi_lib.models import build_student, build_teacher, check_pixels, device_of, for_inference, to_input
 from condi_lib.sampler import divide
+
+SHIPPED = Path(__file__).parent / "shipped"  # weights of the embedded benchmark's teacher and student's start
 
 
 class Prediction(dict):
@@ -57,7 +60,7 @@ class Predictor:
     """
 
     def __init__(self, teacher, student=None, frames=16, size=112, class_names=None, batch_size=64, loss="condi_sr"):
-        self.device = next((p.device for p in teacher.parameters()), torch.device("cpu"))
+        self.device, self.unseen = device_of(teacher), teacher  # until the first video shows whether its pixels fit
         self.frames, self.size, self.class_names, self.batch_size = frames, size, class_names, batch_size
         self.loss = loss
         self.networks, self.multiply_adds = {}, {}
@@ -126,6 +129,10 @@ class Predictor:
         clock = _Clock(self.device, bar)
         n = [len(clips) for clips, *_ in videos]
         all_clips = torch.cat([clips for clips, *_ in videos])
+        if self.unseen is not None:
+            note, self.unseen = check_pixels(self.unseen, all_clips[:4]), None
+            if note:
+                warnings.warn(note, stacklevel=4)
         found = [{"score": None, "confidence": None, "probs": []} for _ in videos]
         if student:
             logits, confidence_logit = self._run("student", all_clips)
@@ -181,6 +188,18 @@ class Predictor:
 
 def _check(network, outputs, report, clips=None):
     check_finite(network, outputs, Path(report["path"]).name, report["path"], clips)
+
+
+def shipped_predictor():
+    """The Predictor of the networks that the project ships: toy motions of the embedded benchmark, ten classes.
+
+    Its student is the start of all samplers of the study, a classifier that chooses by its entropy.
+    """
+    teacher = build_teacher("resnext14_small", len(planted.CLASSES), SHIPPED / "teacher.safetensors", new_head=False)
+    student = build_student(
+        0.25, len(planted.CLASSES), SHIPPED / "student_start.safetensors", new_head=False, repeats=(1, 2, 1)
+    )
+    return Predictor(teacher, student, 8, 32, list(planted.CLASSES), loss="st_ent")
 
 
 def _n_clips(video):

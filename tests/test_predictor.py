@@ -1,4 +1,7 @@
+import copy
+import dataclasses
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -6,9 +9,10 @@ import torch
 from conftest import make_videos
 
 from condi_lib import flops, labelling
-from condi_lib.data import VideoError, planted, read_clips
+from condi_lib.data import VideoError, find_teacher_videos, planted, read_clips
 from condi_lib.models import build_student, build_teacher, drop_class_head, inputs, to_input
-from condi_lib.predictor import Predictor
+from condi_lib.predictor import SHIPPED, Predictor, shipped_predictor
+from condi_lib.runs import read_provenance
 from condi_lib.sampler import clip_arrays, divide, select
 
 
@@ -244,3 +248,41 @@ def test_a_teacher_without_parameters_runs_on_the_cpu(setup):
 
     found = Predictor(Colours(), student, 8, 32, ["red", "green", "blue"])(path, 2)
     assert {name for name, _ in found["top5"]} == {"red", "green", "blue"}
+
+
+def test_pixels_that_the_teacher_has_not_seen_are_said_once(setup):
+    path, teacher, student = setup[0], copy.deepcopy(setup[1]), setup[2]
+    clips = to_input(read_clips(path, 8, 32), teacher)
+    teacher.train()(clips)  # its batch norms have seen these
+    teacher.bn1.momentum = None
+    teacher.eval().bn1.reset_running_stats()
+    teacher.train()(clips)
+    teacher.eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Predictor(teacher, student, 8, 32)(path, 2)
+    teacher.input = dataclasses.replace(teacher.input, std=(255.0, 255.0, 255.0))
+    predict = Predictor(teacher, student, 8, 32)
+    with pytest.warns(UserWarning, match="pixels: far from what the network was trained on"):
+        predict(path, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        predict(path, 2)
+
+
+def test_the_shipped_networks_reach_the_accuracy_that_they_state(tmp_path):
+    """In half precision under 4 MB; the accuracy is of the world tiny's trimmed validation videos."""
+    world = planted.world_of("tiny", {"trimmed_train": 1, "train": 1, "val": 1, "test": 1})
+    videos = find_teacher_videos("planted", planted.write(tmp_path / "tiny", world), None)
+    val = videos[videos.split == "val"]
+    predict = shipped_predictor()
+    for name, network in (("teacher", predict.networks["teacher"]), ("student_start", predict.networks["student"])):
+        stated = read_provenance(SHIPPED / f"{name}.safetensors")
+        clips = torch.cat([read_clips(path, 8, 32) for path in val.path])
+        with torch.inference_mode():
+            out = network(to_input(clips, network))
+        right = (out if name == "teacher" else out[0]).argmax(1) == torch.tensor(val.label.to_numpy())
+        assert right.float().mean() == pytest.approx(stated["clip_accuracy"], abs=0.011) and len(val) == 100
+        assert stated["clip_accuracy"] > 0.9 and len(stated["history"]["epoch"]) == 9 - (name != "teacher")
+    assert sum(path.stat().st_size for path in SHIPPED.glob("*.safetensors")) < 4e6
+    assert predict(val.path.iloc[0], k=1)["top5"][0][0] in planted.CLASSES

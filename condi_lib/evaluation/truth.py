@@ -68,7 +68,8 @@ def example_table(arrays, kinds=None, k=5):
     """One test video for figures.example_video: the first that ConDi-SR at k gets right and dense does not.
 
     Where there is none, or no ConDi-SR, the first video. The scores are the first seed's. Columns: video, clip, kind,
-    teacher_true, teacher_max (probabilities), correct, and standing_<sampler> of each detector.
+    teacher_true, teacher_max (probabilities), correct, won (is it such a video?), and standing_<sampler> of each
+    detector.
     """
     test = arrays[""][0]
     names = sampler.detectors(arrays)
@@ -84,6 +85,7 @@ def example_table(arrays, kinds=None, k=5):
         "teacher_true": sampler.true_class_prob(test)[v][real],
         "teacher_max": sampler.teacher_max(test)[v][real],
         "correct": test.correct[v][real],
+        "won": won[v],
     }
     columns |= {f"standing_{n}": standing(test, sampler.score(n, arrays)[0][0])[v][real] for n in names}
     return pd.DataFrame(columns)

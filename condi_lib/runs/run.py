@@ -15,7 +15,7 @@ import pyarrow.parquet
 from accelerate import Accelerator
 from safetensors.torch import save_file
 
-from condi_lib import evaluation, sampler
+from condi_lib import evaluation, predictor, sampler
 from condi_lib.data import write_atomically
 from condi_lib.data.identity import VOLATILE, TableDigest, file_identity, table_digest, values_digest, weights_digest
 from condi_lib.models import metadata_of
@@ -34,8 +34,8 @@ from condi_lib.runs.provenance import (
 )
 
 SHIPPED = {
-    "teacher_checkpoint": ROOT / "condi_lib" / "shipped" / "teacher.safetensors",
-    "student_checkpoint": ROOT / "condi_lib" / "shipped" / "student_start.safetensors",
+    "teacher_checkpoint": predictor.SHIPPED / "teacher.safetensors",
+    "student_checkpoint": predictor.SHIPPED / "student_start.safetensors",
 }
 
 
@@ -228,14 +228,11 @@ class Run:
         val = evaluation.with_truth(self.read_table(clips_file, "03_teacher_labels", split="val"), truth, frames)
         train = self.read_table(clips_file, "03_teacher_labels", ["video", "clip", "label", "correct"], "train")
         train = sampler.train_arrays(train)
-        of_val = {"": [None]} | {
-            loss: [next(_in_step([val], self.read_in_parts(file, step))) if len(val) else None for file in files]
-            for loss, files in paths.items()
-        }
-        val_arrays = {
-            loss: [_of_itself(sampler.clip_arrays(val, table), train) if len(val) else None for table in tables]
-            for loss, tables in of_val.items()
-        }
+        val_arrays = {"": [_of_itself(sampler.clip_arrays(val), train) if len(val) else None]}
+        for loss, files in paths.items():
+            tables = (next(_in_step([val], self.read_in_parts(file, step))) for file in files if len(val))
+            scored = [_of_itself(sampler.with_scores(val_arrays[""][0], table), train) for table in tables]
+            val_arrays[loss] = scored or [None] * len(files)
 
         def parts():
             for part in self.read_in_parts(clips_file, "03_teacher_labels"):
@@ -248,7 +245,7 @@ class Run:
         for part in parts():
             found = {"": [sampler.clip_arrays(part)]}
             for loss, tables in students.items():
-                found[loss] = [sampler.clip_arrays(part, next(table)) for table in tables]
+                found[loss] = [sampler.with_scores(found[""][0], next(table)) for table in tables]
             yield {
                 loss: [sampler.with_splits(*both, train) for both in zip(found[loss], val_arrays[loss], strict=True)]
                 for loss in found
@@ -300,4 +297,4 @@ class Run:
 
 def _of_itself(val, train):
     """val as with_splits wants it for each part, so that what is computed of it is computed once."""
-    return sampler.with_splits(val, val, train).val
+    return sampler.with_splits(val, replace(val, val=None), train).val

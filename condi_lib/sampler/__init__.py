@@ -1,4 +1,4 @@
-from condi_lib.sampler.arrays import ClipArrays, clip_arrays, join_arrays, pad
+from condi_lib.sampler.arrays import ClipArrays, clip_arrays, join_arrays, pad, with_scores
 from condi_lib.sampler.choose import (
     SHARES,
     above_threshold,
@@ -84,5 +84,6 @@ __all__ = [
     "true_class_prob",
     "truth",
     "weighted_top_k",
+    "with_scores",
     "with_splits",
 ]

@@ -112,25 +112,25 @@ def clip_arrays(clips, scores=None):
         read = {"logits": pad(logits, mask), "probs": pad(softmax(logits), mask)}
     if "shows" in clips:
         read["shows"] = pad(table.numbers("shows", np.float64, (0, 1)), mask)
-    if scores is not None:
-        read |= _read_scores(scores, table, read)
-    return ClipArrays(
-        videos=clips.video.to_numpy()[starts], labels=labels[starts], mask=mask, correct=pad(correct > 0, mask), **read
-    )
+    arrays = ClipArrays(clips.video.to_numpy()[starts], labels[starts], mask, pad(correct > 0, mask), **read)
+    return arrays if scores is None else with_scores(arrays, scores)
 
 
-def _read_scores(scores, clips, read):
-    table = _Checked(scores, "score table", ("score",), expected=clips)
+def with_scores(arrays, scores):
+    """ClipArrays of a clip table with what a score table holds, beside it; errors as clip_arrays'."""
+    rows = {"video": np.repeat(arrays.videos, arrays.mask.sum(1)), "clip": np.nonzero(arrays.mask)[1]}
+    table = _Checked(scores, "score table", ("score",), expected=rows)
     found = {}
     for name, inside in (("score", None), ("confidence", (0, 1)), ("mc_entropy", None)):
         if name in scores and not (name == "confidence" and scores[name].isna().all()):
             found[name] = pad(table.numbers(name, np.float64, inside), table.mask)
     if "student_logits" in scores:
         found["student_logits"] = pad(table.vectors("student_logits"), table.mask)
-        classes, own = (x.shape[-1] for x in (read.get("logits", found["student_logits"]), found["student_logits"]))
+        own = found["student_logits"].shape[-1]
+        classes = own if arrays.logits is None else arrays.logits.shape[-1]
         if own not in (0, classes):  # 0: of a student without class head
             raise ValueError(f"{table.file}: student_logits have {own} classes, the teacher's have {classes}")
-    return found
+    return replace(arrays, **found)
 
 
 class _Checked:
@@ -140,10 +140,13 @@ class _Checked:
         self.file = table.attrs.get("file", kind)
         if missing := {"video", "clip", *columns} - set(table):
             raise ValueError(f"{self.file}: found no column {', '.join(sorted(missing))}, which a {kind} has")
+        if table.video.isna().any() or not pd.api.types.is_numeric_dtype(table["clip"]):
+            found = table["clip"].dtype if table.video.notna().all() else "a row without a video"
+            raise ValueError(f"{self.file}: video, clip: found {found}; expected a name and a number in each row")
         if not len(table) and expected is None:
             raise ValueError(f"{self.file}: found no clip; expected at least one in the split that is asked for")
         if expected is not None:
-            table = table[table.video.isin(expected.rows.video.unique())]  # the others are of other splits
+            table = table[table.video.isin(set(expected["video"]))]  # the others are of other splits
         self.rows = table.sort_values(["video", "clip"])
         if expected is not None:
             self._check_same(expected)
@@ -156,18 +159,18 @@ class _Checked:
             raise ValueError(f"{self.file}: the clips of {video} are {listed}; expected 0, 1, 2, ..., each clip once")
 
     def _check_same(self, expected):
-        if all(np.array_equal(self.rows[name], expected.rows[name]) for name in ("video", "clip")):
+        if all(np.array_equal(self.rows[name], expected[name]) for name in ("video", "clip")):
             return
-        mine, theirs = (pd.MultiIndex.from_frame(t[["video", "clip"]]) for t in (self.rows, expected.rows))
+        mine, theirs = (pd.MultiIndex.from_arrays([t["video"], t["clip"]]) for t in (self.rows, expected))
         for some, what in (
             (mine[mine.duplicated()], "twice"),
             (theirs.difference(mine), "not at all"),
-            (mine.difference(theirs), f"beyond those of the {expected.file}"),
+            (mine.difference(theirs), "beyond those of the clip table"),
         ):
             if len(some):
                 video, clip = some[0]
                 raise ValueError(
-                    f"{self.file}: lists {len(mine)} of the {expected.file}'s {len(theirs)} clips, clip {clip} of "
+                    f"{self.file}: lists {len(mine)} of the clip table's {len(theirs)} clips, clip {clip} of "
                     f"{video} {what}; expected the same clips, once each, of the same data set"
                 )
 
@@ -194,7 +197,9 @@ class _Checked:
         """A column of vectors of one length and of finite numbers, float32 [M, C]."""
         rows = self.rows[name].to_list()
         sizes = np.array([len(x) if np.ndim(x) == 1 else -1 for x in rows])
-        self.check((sizes == sizes[0]) & (sizes >= 0), name, sizes, "the number of classes, the same for all")
+        if not (sizes == max(sizes[0], 0)).all():
+            shown = [f"of {n} classes" if n >= 0 else repr(x) for n, x in zip(sizes, rows, strict=True)]
+            self.check((sizes == sizes[0]) & (sizes >= 0), name, shown, "a vector of as many classes for all")
         values = np.stack(rows).astype(np.float32)
         finite = np.isfinite(values)
         if not finite.all():

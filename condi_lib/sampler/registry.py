@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from condi_lib.models import MC_PASSES
-from condi_lib.sampler.arrays import ClipArrays, clip_arrays, join_arrays
+from condi_lib.sampler.arrays import ClipArrays, clip_arrays, join_arrays, with_scores
 from condi_lib.sampler.choose import above_threshold, check_k, equidistant, everything, fit_share, top_k, weighted_top_k
 from condi_lib.sampler.scores import (
     largest_class_score,
@@ -88,11 +88,15 @@ def read_arrays(clips, scores, split="test"):
     {loss: [score table of each seed]}. A table without clips of val or train leaves out what needs them.
     """
     some, val, train = (clips[clips.split == name] for name in (split, "val", "train"))
+    some, val = clip_arrays(some), clip_arrays(val) if len(val) else None
     train = train_arrays(train)
-    return {
-        loss: [with_splits(clip_arrays(some, t), clip_arrays(val, t) if len(val) else None, train) for t in tables]
-        for loss, tables in {"": [None], **scores}.items()
-    }
+    found = {"": [with_splits(some, val, train)]}
+    for loss, tables in scores.items():
+        found[loss] = [
+            with_splits(with_scores(some, table), None if val is None else with_scores(val, table), train)
+            for table in tables
+        ]
+    return found
 
 
 def train_arrays(clips):
@@ -115,12 +119,13 @@ def with_splits(arrays, val=None, train=None):
 
 def available(arrays):
     """Names of the samplers that have what they need in `arrays` (of read_arrays), in the registry's order."""
-    return [
-        name for name, sampler in SAMPLERS.items() if sampler.loss in arrays and _has(arrays[sampler.loss], sampler)
-    ]
+    return [name for name, sampler in SAMPLERS.items() if sampler.loss in arrays and _has(arrays[sampler.loss], name)]
 
 
-def _has(of_seeds, sampler):
+def _has(of_seeds, name):
+    sampler = SAMPLERS[name]
+    if all(("score", name) in one.known for one in of_seeds):
+        return True
     needs = (*sampler.needs, *["val"] * bool(sampler.classes))
     values = (getattr(one, need) for one in of_seeds for need in needs)
     return all(len(value.videos) if isinstance(value, ClipArrays) else value is not None for value in values)

@@ -272,7 +272,7 @@ def test_a_folder_of_numbered_pictures_is_a_video(tmp_path):
     [
         ("gap", "lacks the picture of number 10 to 11"),
         ("double", "holds number 9 twice"),
-        ("two series", r"holds 2 series of pictures \(flow_\*, img_\*\)"),
+        ("two series", r"holds 2 series of pictures \(img_\*, mask_\*\)"),
         ("no number", "a picture without a number, 'cover.jpg'"),
     ],
 )
@@ -280,7 +280,9 @@ def test_a_folder_that_is_not_one_series_is_named_without_opening_it(tmp_path, f
     folder = tmp_path / "v"
     folder.mkdir()
     names = [f"img_{i}.jpg" for i in range(8, 20) if fault != "gap" or i not in (10, 11)]
-    names += {"double": ["img_09.jpg"], "two series": ["flow_1.jpg"], "no number": ["cover.jpg"]}.get(fault, [])
+    names += {"double": ["img_09.jpg"], "two series": ["mask_1.jpg", "flow_1.jpg"], "no number": ["cover.jpg"]}.get(
+        fault, []
+    )
     for name in names:
         (folder / name).write_bytes(b"")
     for read in (probe, read_clips):

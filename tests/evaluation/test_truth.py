@@ -36,7 +36,7 @@ def test_the_example_is_a_video_that_condi_sr_wins():
     rows = clips[clips.video == table.video[0]].sort_values("clip")
     own = scores["condi_sr"][0].loc[rows.index].score.to_numpy()
     assert place_by_hand(rows, np.argsort(-own, kind="stable"), 1) == 0 != place_by_hand(rows, range(len(rows)), 99)
-    assert len(table) == len(rows) and (table.correct == rows.correct.to_numpy()).all()
+    assert len(table) == len(rows) and table.won.all() and (table.correct == rows.correct.to_numpy()).all()
     assert table.standing_condi_sr.iloc[int(own.argmax())] == 1
 
 

@@ -174,6 +174,11 @@ def test_a_study_in_parts_is_the_study(tmp_path, group):
     clips = evaluation.with_truth(clips, truth, 8)
     whole = evaluation.outcomes_of_all(sampler.read_arrays(clips, scores), [1, 2, 3])
     assert {"place", "truth", "condi_sr_adaptive"} <= set(whole)
+    study, slim = sampler.read_arrays(clips, scores), sampler.join_studies([sampler.only_scores(p) for p in parts])
+    assert slim[""][0].probs is None and sampler.detectors(slim) == sampler.detectors(study)
+    for name in sampler.detectors(slim):  # the measures of detectors need no logits
+        for measure in (evaluation.detection, evaluation.detection_curves):
+            pd.testing.assert_frame_equal(measure(name, slim), measure(name, study))
     together = evaluation.join(found)
     for name, expected in whole.items():
         joined = together[name]

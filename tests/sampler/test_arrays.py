@@ -43,7 +43,7 @@ def spoilt(table, column, video, clip, value):
 VECTOR = np.array([0, np.nan, 0, 0], np.float32)
 BAD_CLIPS = [
     ("teacher_logits", VECTOR, "teacher_logits of clip 1 of v002 is nan; expected finite numbers"),
-    ("teacher_logits", VECTOR[:2], "teacher_logits of clip 1 of v002 is 2; expected the number of classes"),
+    ("teacher_logits", VECTOR[:2], "teacher_logits of clip 1 of v002 is of 2 classes; expected a vector of as many"),
     ("label", 9, "label of clip 1 of v002 is 9; expected one label a video"),
     ("label", None, "label of clip 1 of v002 is None; expected a whole number"),
     ("label", 0.5, "label of clip 1 of v002 is 0.5; expected a whole number"),
@@ -79,7 +79,7 @@ BAD_SCORES = [
     ("confidence", -0.5, "confidence of clip 1 of v002 is -0.5; expected 0 to 1"),
     ("mc_entropy", -np.inf, "mc_entropy of clip 1 of v002 is -inf; expected a finite number"),
     ("student_logits", VECTOR, "student_logits of clip 1 of v002 is nan; expected finite numbers"),
-    ("student_logits", None, "student_logits of clip 1 of v002 is -1; expected the number of classes"),
+    ("student_logits", None, "student_logits of clip 1 of v002 is None; expected a vector of as many"),
 ]
 
 
@@ -100,9 +100,14 @@ def test_clips_that_come_twice_or_are_missing_are_named():
     clips.attrs["file"], scores.attrs["file"] = "clips.parquet", "scores.parquet"
     one = (scores.video == "v002") & (scores["clip"] == 1)
     for bad, message in (
-        (scores[~one], f"lists {len(clips) - 1} of the clips.parquet's {len(clips)} clips, clip 1 of v002 not at all"),
+        (scores[~one], f"lists {len(clips) - 1} of the clip table's {len(clips)} clips, clip 1 of v002 not at all"),
         (pd.concat([scores, scores[one]]), "clip 1 of v002 twice"),
-        (pd.concat([scores, scores[one].assign(clip=7)]), "clip 7 of v002 beyond those of the clips.parquet"),
+        (pd.concat([scores, scores[one].assign(clip=7)]), "clip 7 of v002 beyond those of the clip table"),
+        (scores.assign(video=scores.video.where(~one)), "video, clip: found a row without a video"),
+        (
+            scores.assign(clip=scores["clip"].astype(str)),
+            "video, clip: found (str|object); expected a name and a number",
+        ),
         (scores.drop(columns="video"), "found no column video, which a score table has"),
     ):
         with pytest.raises(ValueError, match=f"scores.parquet: .*{message}"):
@@ -120,6 +125,17 @@ def test_a_student_of_other_classes_is_an_error_and_one_without_a_head_is_not():
         with pytest.raises(ValueError, match=f"student_logits have {n} classes, the teacher's have 4"):
             clip_arrays(clips, scores.assign(student_logits=[np.zeros(n, np.float32)] * len(scores)))
     assert clip_arrays(clips, scores.assign(student_logits=[np.zeros(0)] * len(scores))).student_logits.shape[-1] == 0
+
+
+def test_columns_of_any_kind_that_holds_the_same_numbers_are_read_alike():
+    clips = make_clips(1, 12)
+    scores = make_scores(clips)
+    kinds = {"label": "Int64", "correct": "boolean", "clip": float, "video": "category"}
+    other = clips.astype(kinds).assign(teacher_logits=[x.tolist() for x in clips.teacher_logits])
+    found = clip_arrays(other, scores.astype({"score": "Float32", "confidence": object, "video": "string"}))
+    expected = clip_arrays(clips, scores)
+    for name in ("videos", "labels", "correct", "probs", "score", "confidence"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), name)
 
 
 def test_a_loss_without_a_confidence_has_none():
