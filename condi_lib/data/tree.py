@@ -139,7 +139,7 @@ def walk(root):
         entered.append(folder)
         todo += [start + name for name in folders]
         files += [start + name for name in videos]
-        passed_over += [start + name for name in others]
+        passed_over += [start + name for name in others if folder or ending(name)]  # no README, no LICENSE
         if pictures:
             pictured.append(folder)
     true = {os.path.splitext(path)[0] for path in files if ending(path) not in _OFTEN_PICTURES}
@@ -219,14 +219,19 @@ def find_below(root, names, deepest=2):
     for _ in range(deepest + 1):
         below = []
         for folder in level:
-            with os.scandir(os.path.join(root, folder)) as entries:
-                for entry in entries:
-                    path = f"{folder}/{entry.name}" if folder else entry.name
-                    if is_left_behind(entry.name):
-                        continue
-                    if stem(entry.name) in names and (entry.is_dir() or ending(entry.name) in VIDEO_ENDINGS):
-                        found[stem(entry.name)] = min(path, found.get(stem(entry.name), path))
-                    elif entry.is_dir():
-                        below.append(path)
+            try:
+                entries = list(os.scandir(f"{root}/{folder}"))
+            except OSError:
+                if not folder:
+                    raise
+                continue
+            for entry in entries:
+                path = f"{folder}/{entry.name}" if folder else entry.name
+                if is_left_behind(entry.name):
+                    continue
+                if stem(entry.name) in names and (entry.is_dir() or ending(entry.name) in VIDEO_ENDINGS):
+                    found[stem(entry.name)] = min(path, found.get(stem(entry.name), path))
+                elif entry.is_dir():
+                    below.append(path)
         level = sorted(below)
     return found

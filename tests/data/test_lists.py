@@ -150,6 +150,13 @@ def test_hugging_face_metadata_in_each_splits_folder(make_files, ending):
     check(find_videos("list", make_files(files)), CLASSES)
 
 
+def test_one_metadata_file_above_folders_of_splits(make_files):
+    files = videos_at("data/{split}/{path}") | {
+        "data/metadata.csv": "file_name,label\n" + lines('"{split}/{path}",{n}')
+    }
+    check(find_videos("list", make_files(files)))
+
+
 def test_hugging_face_metadata_without_a_label_says_its_columns(make_files):
     with pytest.raises(ValueError, match="metadata.csv: has columns file_name, text; expected path"):
         find_videos("list", make_files({"train/metadata.csv": "file_name,text\na.mp4,hello\n", "train/a.mp4": ""}))
