@@ -5,13 +5,14 @@ tabs, or a table has named columns (CSV, TSV, JSON lines). The label comes last,
 """
 
 import csv
+import io
 import json
 import re
 from pathlib import Path
 
 import pandas as pd
 
-from condi_lib.data.annotations import _levels, files_in, listed_path, read_csv, read_lines
+from condi_lib.data.annotations import _levels, files_in, listed_path, read_lines, read_text
 from condi_lib.data.splits import split_of, words_of
 from condi_lib.data.tree import VIDEO_ENDINGS, ending
 
@@ -69,7 +70,7 @@ def read_list(path, exists, fold=1):
     else:
         lines = read_lines(path)
         if separator := _header(lines, ["path"]):
-            table = read_csv(path, sep=separator)
+            table = _read_columns(path, separator)
         else:
             if lines and {"path", "label"} <= _named(lines[0][1].split()).keys():  # blanks, as in the lines below
                 lines = lines[1:]
@@ -81,6 +82,25 @@ def read_list(path, exists, fold=1):
     if len(table):
         table["path"] = table.path.map(listed_path)
     return table
+
+
+def _read_columns(path, separator):
+    """A table of named columns. Surplus fields belong to a path that comes first: it has commas without quotes."""
+    try:
+        rows = [
+            row for row in csv.reader(io.StringIO(read_text(path).strip()), delimiter=separator, strict=True) if row
+        ]
+    except csv.Error as e:
+        raise ValueError(f"{path}: is no table: {e}") from e
+    names = [name.strip().lower() for name in rows[0]]
+    n, out = len(names), []
+    for row in rows[1:]:
+        while len(row) > n and not row[-1].strip():
+            row.pop()
+        if surplus := max(0, len(row) - n):
+            row = [separator.join(row[: surplus + 1]), *row[surplus + 1 :]]
+        out.append([*row, *[""] * (n - len(row))])
+    return pd.DataFrame(out, columns=names, dtype=str)
 
 
 def _json_row(path, i, line):

@@ -112,6 +112,7 @@ def _seen_below(bases):
 
     def seen(listed):
         places = [_join(base, listed) for base in bases]
+        places += [_join(base, _without(listed, cut)) for base in bases[1:3] for cut in range(1, 8)]
         return 2 if any(map(os.path.exists, places)) else int(any(_seen(where, known) for where in places))
 
     return seen

@@ -122,6 +122,7 @@ def test_a_class_file_of_more_classes_than_are_listed(make_files):
         ("path,label,split", '"{path}",{n},{split}'),
         ("video_path;class;subset", "{path};{n};{split}"),
         ("clip_name\tclip_path\tlabel\tsplit", "x\t/{path}\t{n}\t{split}"),
+        ("path,label,split", "{path},{n},{split}"),
         ("label,PATH , Split", '{n},"{path}",{split}'),
     ],
 )
@@ -202,6 +203,13 @@ def test_paths_of_another_machine_and_another_ending(make_files):
     check(videos)
     assert any("without their first 4 folders" in note for note in videos.attrs["notes"])
     check(find_videos("list", make_files(per_split("{stem}.webm {n}"))))
+    root = make_files(
+        {f"{split}.txt": "" for split in SPLITS} | {"one.txt": lines("C:\\data\\{path},{n}").replace("/", "\\")}
+    )
+    for split in SPLITS:
+        (root / f"{split}.txt").unlink()
+    assert len(find_videos("list", root)) == 18
+    (root / "one.txt").unlink()
     check(find_videos("list", make_files(per_split("{stem} {n}"))))
     check(find_videos("list", make_files(per_split("{stem} {n}", header="path label\n"))))
 
