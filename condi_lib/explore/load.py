@@ -52,7 +52,7 @@ def load_predictor(folder, loss="condi_sr", seed=0, teacher_checkpoint="", class
 
 
 def example_video(folder):
-    """(path, class' name) of the first readable test video of a run. Raises MissingStep where there is none."""
+    """(path, class' name) of a run's longest test video that can be read: the most clips to choose from. Raises MissingStep where there is none."""
     file = Path(folder) / "labelled_videos.parquet"
     if not file.is_file():
         raise runs.MissingStep(f"{file} is missing: run notebooks/03_teacher_labels.ipynb first")
@@ -60,7 +60,8 @@ def example_video(folder):
     videos = videos[(videos.split == "test") & videos.ok]
     if not len(videos):
         raise runs.MissingStep(f"{file}: found no readable video in the test split; expected at least one")
-    return videos.path.iloc[0], videos.class_name.iloc[0]
+    longest = videos.loc[videos.n_frames.idxmax()]
+    return longest.path, longest.class_name
 
 
 def _files_of(folder, loss, seed):

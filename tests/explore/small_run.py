@@ -22,6 +22,7 @@ def make_run(root, seed=3, n_videos=10, name="test"):
     run = runs.Run("03_teacher_labels", PARAMETERS, folder)
     one = clips.drop_duplicates("video")
     videos = one[["video", "label", "split"]].assign(class_name="class " + one.label.astype(str), fps=25.0, ok=True)
+    videos["n_frames"] = [8 * (clips.video == video).sum() for video in videos.video]
     for row in videos.itertuples():
         write_video(root / f"{row.video}.mp4", numbered_frames(8 * (clips.video == row.video).sum()))
     videos["path"] = [str(root / f"{v}.mp4") for v in videos.video]

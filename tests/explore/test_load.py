@@ -40,6 +40,15 @@ def test_two_lines_classify_a_video(root):
     )
 
 
+def test_the_example_is_the_longest_test_video(root):
+    path, name = explore.example_video(folder(root))
+    videos = explore.read_study(folder(root)).videos
+    longest = videos[videos.split == "test"].sort_values("n_frames").iloc[-1]
+    assert (videos.n_frames[videos.path == path] == longest.n_frames).all() and name.startswith("class ")
+    with pytest.raises(runs.MissingStep, match="labelled_videos.parquet is missing: run notebooks/03"):
+        explore.example_video(root)
+
+
 def test_a_student_that_only_ranks_is_shown_by_rank(root):
     found = explore.load_predictor(folder(root), "st_ent")(next(root.glob("*.mp4")), k=1)
     shown = explore.view_of(found)[0].confidence.to_numpy()
