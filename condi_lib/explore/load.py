@@ -52,7 +52,10 @@ def load_predictor(folder, loss="condi_sr", seed=0, teacher_checkpoint="", class
 
 
 def example_video(folder):
-    """(path, class' name) of a run's longest test video that can be read: the most clips to choose from. Raises MissingStep where there is none."""
+    """(path, class' name) of a run's longest test video that can be read: the most clips to choose from.
+
+    Raises MissingStep where there is none.
+    """
     file = Path(folder) / "labelled_videos.parquet"
     if not file.is_file():
         raise runs.MissingStep(f"{file} is missing: run notebooks/03_teacher_labels.ipynb first")
