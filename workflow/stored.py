@@ -1,4 +1,4 @@
-"""Executes the notebooks as they are stored, in place, on the tiny profile: make notebooks [NOTEBOOKS="05_train_sampler ..."]
+"""Executes the notebooks as they are stored, in place, on the tiny profile: make notebooks
 
 What they print on the way (progress, on standard error) is not stored, nor are times and the states of widgets.
 """
@@ -20,6 +20,7 @@ def execute(path):
         cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
         cell.metadata.pop("execution", None)
     notebook.metadata.pop("widgets", None)
+    _, notebook = nbformat.validator.normalize(notebook)
     nbformat.write(notebook, path)
 
 

@@ -3,11 +3,13 @@
 Options that only say how (workers, batches, where to keep decoded clips) come from the run's parameters.
 """
 
+import warnings
+
 import pandas as pd
 import torch
 
 from condi_lib import labelling, training
-from condi_lib.data import AUGMENTATIONS, ClipDataset, decoded_folder, read_clip
+from condi_lib.data import AUGMENTATIONS, MIRROR_MATTERS, ClipDataset, decoded_folder, read_clip
 from condi_lib.models import load_weights, read_checkpoint
 from condi_lib.runs.locks import hold
 from condi_lib.runs.parts import label_in_parts
@@ -32,6 +34,10 @@ def train(run, file, network, videos, clips, batch_loss, epochs, lr, columns=("l
     training.fit. Killed, it goes on at its last checkpoint. Raises what training.fit raises.
     """
     p = run.parameters
+    if p["augment"] == "crop_flip" and p["dataset"] in MIRROR_MATTERS:
+        warnings.warn(
+            f"augment: crop_flip mirrors clips, and {p['dataset']} has classes that a mirror swaps", stacklevel=2
+        )
     if not run.is_done(file):
         hold()
         data = ClipDataset(
