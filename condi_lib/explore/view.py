@@ -68,7 +68,7 @@ def jpeg(frame):
     return buffer.getvalue()
 
 
-def png(figure, dpi=80):
+def png(figure, dpi=72):
     """The bytes of a PNG file of a matplotlib figure, which is closed: nothing else draws it then."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
