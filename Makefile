@@ -9,7 +9,11 @@ shipped: .venv/installed
 	$(BIN)/snakemake runs/reference/planted/resnext14_small/teacher.safetensors --configfile config/reference.yaml --cores all --quiet rules
 	$(BIN)/python -m workflow.ship config/reference.yaml
 
-.PHONY: shipped reproduce test test-notebooks test-code lint lab book
+# The notebooks executed as they are stored, in place (NOTEBOOKS: some of them)
+notebooks: .venv/installed
+	$(BIN)/python -m workflow.stored $(NOTEBOOKS)
+
+.PHONY: notebooks shipped reproduce test test-notebooks test-code lint lab book
 
 reproduce: .venv/installed
 	$(BIN)/snakemake --configfile config/$(PROFILE).yaml --cores all --quiet rules

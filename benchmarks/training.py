@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 
 from condi_lib import labelling, runs, training
-from condi_lib.data import planted, probe_videos, read_clips
+from condi_lib.data import Store, planted, probe_videos, read_clips
 from condi_lib.models import build_student, build_teacher, input_of
 
 CLASSES, VIDEOS = 10, 40
@@ -103,7 +103,7 @@ def measure(what, plain, args):
                     decoding = (read_clips(path, args.frames, args.size) for path in videos.path)
                     plain_labelling(network, kept if before else decoding)
                 else:
-                    decoded = folder if before else None
+                    decoded = Store(folder) if before else None
                     labelling.label_clips(network, videos, args.frames, args.size, decoded=decoded)
 
             once()

@@ -101,6 +101,8 @@ def notebook_parameters(config, notebook, wildcards):
     values |= {"data_name": wildcards.dataset, "teacher_name": wildcards.teacher}
     entries = entry_of(config, "dataset", wildcards.dataset) | entry_of(config, "teacher", wildcards.teacher)
     known = declared_parameters(notebook)
+    if notebook != "02_teacher":
+        del entries["teacher_checkpoint"]  # which 11 has for another teacher
     values |= {name: value for name, value in entries.items() if name in known}
     values |= config["notebooks"].get(notebook, {})
     if notebook in ("02_teacher", "05_train_sampler", "08_flops_and_time", "12_ablations"):

@@ -5,6 +5,7 @@ import fnmatch
 import io
 import json
 import os
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -40,7 +41,7 @@ def read_text(path):
         text = data.decode("cp1252", "replace")
     if "\0" in text:
         raise ValueError(f"{path}: holds zero bytes; expected a text file")
-    return text
+    return re.sub(r"\A\s*sep=.\r?\n", "", text)  # a spreadsheet's note to itself
 
 
 def read_lines(path):
@@ -120,6 +121,12 @@ def find_lists(root, annotations, patterns, what, deepest=2):
                 return files
     where = f"annotations: {annotations}" if annotations else f"root: {root}"
     raise ValueError(f"{where} has no {' or '.join(patterns)}; expected {what}")
+
+
+def beside(path, name):
+    """The file of this name, letter case apart, in the folder of `path`; it may not be there."""
+    found = files_in(path.parent, [name])
+    return found[0] if found else path.with_name(name)
 
 
 def files_in(place, patterns):

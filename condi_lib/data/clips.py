@@ -223,7 +223,8 @@ class ClipDataset(Dataset):
     def batches(self, indices, workers=0):
         """Yields the batch of each list of clip indices; a video is read once, for all the lists that it occurs in.
 
-        Those ahead of their turn are held, so the order should take few videos at a time (see EpochSampler).
+        Those ahead of their turn are held, so the order should take few videos at a time (see EpochSampler). n_decoded
+        is then the number of frames that were decoded.
         """
         indices = list(indices)
         wanted = self._by_video(i for batch in indices for i in batch)
@@ -233,12 +234,14 @@ class ClipDataset(Dataset):
         numbers = [[self.where[i][1] for i in wanted[row]] for row in rows]
         some = [self.segments[row] for row in rows]
         videos = VideoDataset(some, self.frames, self.size, self.decoded, self.stride, numbers)
+        self.n_decoded = 0
         coming, held, read = zip(rows, videos.in_order(workers, ahead=2), strict=True), {}, set()
         for batch in indices:
             bad = {}
             for i in batch:
                 while self.rows[i] not in read:
-                    row, (clips, _) = next(coming)
+                    row, (clips, report) = next(coming)
+                    self.n_decoded += report.get("n_decoded", 0)
                     read.add(row)
                     if isinstance(clips, VideoError):
                         bad[self.segments[row].path] = str(clips)

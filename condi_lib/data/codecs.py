@@ -68,14 +68,17 @@ def _units(data, width):
 
 def _h264(firsts):
     kinds = {first & 31 for first in firsts or ()}
+    changed = kinds & {7, 8} and 5 not in kinds  # settings that decoding which begins later would lack
     # An I frame that is not an IDR may be a key frame too, but frames after it may be made from others before it
-    return (True if kinds & {1, 2, 5} else None), 5 in kinds
+    return (True if kinds & {1, 2, 5} and not changed else None), 5 in kinds
 
 
 def _hevc(firsts):
     kinds = {first >> 1 & 63 for first in firsts or ()}
     spliced = kinds & {16, 17, 18, 36, 37}  # what follows a cut is left out by the decoder
-    return (True if min(kinds, default=99) < 32 and not spliced else None), bool(kinds & {19, 20, 21})
+    begins = bool(kinds & {19, 20, 21})
+    changed = kinds & {32, 33, 34} and not begins
+    return (True if min(kinds, default=99) < 32 and not spliced and not changed else None), begins
 
 
 def _vp9(data):

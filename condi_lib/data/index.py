@@ -122,7 +122,8 @@ def _reordering(pts):
 
 
 def _rate(stream):
-    return float(stream.average_rate or stream.guessed_rate or 0)
+    rates = (float(rate or 0) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate))
+    return next((rate for rate in rates if 0 < rate <= 1000), 0.0)  # DV has an average of 60000
 
 
 def _by_decoding(path, container, stream):

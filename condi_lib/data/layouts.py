@@ -10,7 +10,7 @@ import re
 
 import pandas as pd
 
-from condi_lib.data.annotations import find_lists, listed_path, read_csv, read_json, read_lines
+from condi_lib.data.annotations import beside, find_lists, listed_path, read_csv, read_json, read_lines
 from condi_lib.data.splits import SPLITS, split_of
 from condi_lib.data.tree import Finder, find_below, stem, walk
 
@@ -61,7 +61,7 @@ def ucf101(root, fold, annotations):
     names, tree = {name.lower(): name for name in numbers}, walk(root)
     find, rows, notes = Finder(tree), [], []
     for split in SPLITS:
-        path = index.with_name(f"{split}list{fold:02d}.txt")
+        path = beside(index, f"{split}list{fold:02d}.txt")
         lines = read_lines(path) if path.is_file() else []
         if path.is_file() and not lines:
             notes.append(f"{path} names no video")
@@ -178,7 +178,7 @@ def mit(root, fold, annotations):
     numbers, tree = _numbers(index, ",", last=True), walk(root)
     find, rows, notes = Finder(tree, depth=2), [], []
     for split, folder in (("train", "training"), ("val", "validation")):
-        path = index.with_name(f"{folder}Set.csv")
+        path = beside(index, f"{folder}Set.csv")
         if not path.is_file():
             raise ValueError(f"annotations: {path} does not exist; expected it beside {index.name}")
         table = read_csv(path, header=None, usecols=[0, 1])
@@ -198,7 +198,7 @@ def jester(root, fold, annotations):
     classes = list(dict.fromkeys(line for _, line in read_lines(index)))
     listed, notes = [], []
     for split, name in (("train", "train"), ("val", "validation")):
-        path = index.with_name(f"jester-v1-{name}.csv")
+        path = beside(index, f"jester-v1-{name}.csv")
         lines = read_lines(path) if path.is_file() else []
         if not lines:
             notes.append(f"{path} names no video")
@@ -220,7 +220,7 @@ def ssv2(root, fold, annotations):
     numbers = {name.replace("[", "").replace("]", ""): int(number) for name, number in read_json(index).items()}
     listed, notes = [], []
     for split, name in (("train", "train"), ("val", "validation")):
-        path = index.with_name(index.name.lower().replace("labels", name))
+        path = beside(index, index.name.lower().replace("labels", name))
         entries = read_json(path) if path.is_file() else []
         if not entries:
             notes.append(f"{path} names no video")

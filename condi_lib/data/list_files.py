@@ -5,13 +5,14 @@ tabs, or a table has named columns (CSV, TSV, JSON lines). The label comes last,
 """
 
 import csv
+import io
 import json
 import re
 from pathlib import Path
 
 import pandas as pd
 
-from condi_lib.data.annotations import _levels, files_in, listed_path, read_csv, read_lines
+from condi_lib.data.annotations import _levels, files_in, listed_path, read_lines, read_text
 from condi_lib.data.splits import split_of, words_of
 from condi_lib.data.tree import VIDEO_ENDINGS, ending
 
@@ -27,7 +28,7 @@ COLUMNS = {  # as others call them, the surest first
     "end_frame": "end_frame",
     "source": "source",
 }
-_SEPARATORS = ("\t", ",", ";", None)
+_SEPARATORS = ("\t", ",", ";", None, "ending")  # blanks; what follows a video's ending, for labels of several words
 
 
 def _named(header, fold=1):
@@ -69,7 +70,7 @@ def read_list(path, exists, fold=1):
     else:
         lines = read_lines(path)
         if separator := _header(lines, ["path"]):
-            table = read_csv(path, sep=separator)
+            table = _read_columns(path, separator)
         else:
             if lines and {"path", "label"} <= _named(lines[0][1].split()).keys():  # blanks, as in the lines below
                 lines = lines[1:]
@@ -81,6 +82,25 @@ def read_list(path, exists, fold=1):
     if len(table):
         table["path"] = table.path.map(listed_path)
     return table
+
+
+def _read_columns(path, separator):
+    """A table of named columns. Surplus fields belong to a path that comes first: it has commas without quotes."""
+    try:
+        rows = [
+            row for row in csv.reader(io.StringIO(read_text(path).strip()), delimiter=separator, strict=True) if row
+        ]
+    except csv.Error as e:
+        raise ValueError(f"{path}: is no table: {e}") from e
+    names = [name.strip().lower() for name in rows[0]]
+    n, out = len(names), []
+    for row in rows[1:]:
+        while len(row) > n and not row[-1].strip():
+            row.pop()
+        if surplus := max(0, len(row) - n):
+            row = [separator.join(row[: surplus + 1]), *row[surplus + 1 :]]
+        out.append([*row, *[""] * (n - len(row))])
+    return pd.DataFrame(out, columns=names, dtype=str)
 
 
 def _json_row(path, i, line):
@@ -95,17 +115,24 @@ def _json_row(path, i, line):
 
 def _cut(line, separator, n):
     """[path, n last fields], or None."""
-    if '"' in line and separator:
+    if separator == "ending":
+        ends = [m.end() for m in re.finditer(r"\.\w+(?=\s)", line) if m[0].lower() in VIDEO_ENDINGS]
+        words = ends and re.search(r"[^\W\d]", line[ends[0] :])  # several numbers are no name
+        parts = [line[: ends[0]], line[ends[0] :]] if words and n == 1 else []
+    elif '"' in line and separator:
         fields = next(csv.reader([line], delimiter=separator))
         parts = [separator.join(fields[:-n]), *fields[-n:]] if len(fields) > n else []
     else:
         parts = line.rsplit(separator, n)
     parts = [part.strip() for part in parts]
-    return parts if len(parts) == n + 1 and all(parts) and all(p.isdigit() for p in parts[1:-1]) else None
+    counts = parts[1:-1]  # a video has at least one frame
+    good = len(parts) == n + 1 and all(parts) and all(c.isdigit() for c in counts) and counts[-1:] != ["0"]
+    return parts if good else None
 
 
 def _plain(lines, exists, name=""):
-    """Rows of lines without a header. The cut under which most paths exist is taken for all."""
+    """Rows of lines without a header. The cut under which most paths exist is taken for all; "# ..." is a remark."""
+    lines = [(i, line) for i, line in lines if not line.startswith("# ") or exists(line.rsplit(None, 1)[0])]
     sample = [line for _, line in lines[:20] + lines[20 :: max(1, len(lines) // 20)]]
     best, how = (0,), (None, 1)
     for separator in _SEPARATORS:
@@ -125,7 +152,7 @@ def _plain(lines, exists, name=""):
     for i, line in lines:
         row = _cut(line, *how)
         if row is None:
-            out.append({"path": f"{name}:{i}", "label": "", "error": f"line {i} of {name}: found {line[:80]!r}"})
+            out.append({"path": f"{name}:{i}", "label": "", "error": f"is no path and label: {line[:80]!r}"})
             continue
         path, *numbers, label = row
         row = {"path": listed_path(path), "label": label}

@@ -112,6 +112,7 @@ def _seen_below(bases):
 
     def seen(listed):
         places = [_join(base, listed) for base in bases]
+        places += [_join(base, _without(listed, cut)) for base in bases[1:3] for cut in range(1, 8)]
         return 2 if any(map(os.path.exists, places)) else int(any(_seen(where, known) for where in places))
 
     return seen
@@ -259,9 +260,18 @@ def _each_once(rows, notes):
 
 
 def _with_roles(rows, fold, notes):
-    """Where no list says splits but folds, fold number `fold` (from 1) is test, the next val, all others train."""
+    """Where no list says splits but folds, fold number `fold` (from 1) is test, the next val, all others train.
+
+    Where there are no folds, the folders of the listed paths may say splits.
+    """
     own = sorted(set(rows.fold[rows.fold >= 0]))
-    if (rows.split != "").any() or len(own) < 2:
+    if (rows.split != "").any():
+        return rows
+    if len(own) < 2:
+        said = {where: _split_in(where) for where in {video.rpartition("/")[0] for video in rows.video}}
+        if "train" in said.values() and "" not in said.values() and len(set(said.values())) > 1:
+            notes.append("no list says splits: the folders of the listed videos do")
+            return rows.assign(split=[said[video.rpartition("/")[0]] for video in rows.video])
         return rows
     if not 1 <= fold <= len(own):
         raise ValueError(f"fold: found {fold}, expected 1 to {len(own)}, the folds that the list gives")
@@ -269,3 +279,8 @@ def _with_roles(rows, fold, notes):
     roles = {test: "test", val: "val" if len(own) > 2 else "train"}
     notes.append(f"of the list's {len(own)} folds {test} is test" + (f", {val} is val" if len(own) > 2 else ""))
     return rows.assign(split=rows.fold.map(roles).fillna("train"))
+
+
+def _split_in(folders):
+    """The split that the first of a path's folders says which says one; or ""."""
+    return next(filter(None, map(split_of, folders.split("/"))), "")

@@ -48,7 +48,10 @@ def read_picture(path):
         if size[0] * size[1] > MAX_PIXELS:
             raise ValueError(f"{path.name} declares {size[0]} x {size[1]} pixels, more than {MAX_PIXELS:,}")
         try:
-            upright = ImageOps.exif_transpose(picture).convert("RGB")
+            upright = ImageOps.exif_transpose(picture)
+            if upright.mode.startswith("I"):  # 16 bits a pixel, which convert would cut off at 255
+                upright = Image.fromarray((np.asarray(upright) // 257).astype(np.uint8))
+            upright = upright.convert("RGB")
         except SyntaxError as e:  # Pillow's word for some damage
             raise ValueError(str(e)) from e
         return av.VideoFrame.from_ndarray(np.asarray(upright), format="rgb24"), size

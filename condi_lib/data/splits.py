@@ -13,7 +13,7 @@ _WORDS = {
 _SPLIT_OF = {word: split for split, words in _WORDS.items() for word in words.split()}
 _NO_WORDS = """
 set sets split splits data dataset video videos vid vids clip clips frame frames rawframes img imgs images rgb
-px p x the list lists file files v k full all part
+px p x the list lists file files v k full all part resized small mini tiny large original raw cropped
 """
 _SAYS_NOTHING = frozenset(_NO_WORDS.split())
 
@@ -36,14 +36,20 @@ def split_of(name):
 def carve(videos, from_split, to_split, share, seed):
     """Moves about `share` of each class's sources (videos of one scene) from one split to another, at random, seeded.
 
-    A class with a single source stays where it is, and so do rows without a class.
+    A class with a single source keeps it, whichever other classes have that source too; rows without a class stay.
     """
     rng = np.random.default_rng(seed)
-    moved = []
-    for _, names in videos.source[(videos.split == from_split) & (videos.label >= 0)].groupby(videos.label):
+    here = videos[(videos.split == from_split) & (videos.label >= 0)]
+    left = here.groupby("label").source.nunique().to_dict()
+    labels_of = here.groupby("source").label.unique().to_dict()
+    moved = set()
+    for _, names in here.source.groupby(here.label):
         names = np.unique(names)
         if len(names) > 1:
-            moved += list(rng.choice(names, max(1, round(share * len(names))), replace=False))
+            for name in rng.choice(names, max(1, round(share * len(names))), replace=False):
+                if name not in moved and all(left[label] > 1 for label in labels_of[name]):
+                    moved.add(name)
+                    left |= {label: left[label] - 1 for label in labels_of[name]}
     to_move = (videos.split == from_split) & videos.source.isin(moved)
     return videos.assign(split=videos.split.mask(to_move, to_split))
 

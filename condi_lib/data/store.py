@@ -20,7 +20,7 @@ from condi_lib.data.files import remove_leftovers, write_atomically
 
 FORMAT = 1  # of the files; other ones are not read
 RESERVE = 2**30  # bytes that a disk keeps free
-_FAULTS = (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, SyntaxError, EOFError)
+_FAULTS = (OSError, RuntimeError, zipfile.BadZipFile, KeyError, ValueError, TypeError, SyntaxError, EOFError)
 
 
 class Store:

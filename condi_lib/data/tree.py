@@ -100,6 +100,17 @@ def _look(where, has_folders):
     return folders, videos, pictures, others
 
 
+_FRAMES = frozenset(("rgb", "img", "imgs", "image", "images", "frame", "frames", "color", "colour"))
+_FLOW = frozenset(("flow", "flow_x", "flow_y", "flow_u", "flow_v", "optical_flow", "tvl1", "tvl1_flow", "depth"))
+
+
+def _flow_beside_frames(folders):
+    """Those of the folders that hold the flow (or depth) of a video whose frames lie beside them: rgb/ and flow/."""
+    named = {folder for folder in folders if folder.rpartition("/")[2].lower() in _FLOW}
+    with_frames = {f.rpartition("/")[0] for f in folders if f.rpartition("/")[2].lower() in _FRAMES} if named else ()
+    return {folder for folder in named if folder.rpartition("/")[0] in with_frames}
+
+
 def walk(root):
     """The Tree below `root`; a folder that links lead to twice is walked once.
 
@@ -128,7 +139,7 @@ def walk(root):
         entered.append(folder)
         todo += [start + name for name in folders]
         files += [start + name for name in videos]
-        passed_over += [start + name for name in others]
+        passed_over += [start + name for name in others if folder or ending(name)]  # no README, no LICENSE
         if pictures:
             pictured.append(folder)
     true = {os.path.splitext(path)[0] for path in files if ending(path) not in _OFTEN_PICTURES}
@@ -145,8 +156,9 @@ def walk(root):
     for path in files:
         note(path)
     frame_folders = []
+    flow = _flow_beside_frames(pictured)
     for folder in sorted(pictured, key=lambda path: -path.count("/")):
-        if folder and folder not in hold:
+        if folder and folder not in hold and folder not in flow:
             frame_folders.append(folder)
             note(folder)
         else:
@@ -207,14 +219,19 @@ def find_below(root, names, deepest=2):
     for _ in range(deepest + 1):
         below = []
         for folder in level:
-            with os.scandir(os.path.join(root, folder)) as entries:
-                for entry in entries:
-                    path = f"{folder}/{entry.name}" if folder else entry.name
-                    if is_left_behind(entry.name):
-                        continue
-                    if stem(entry.name) in names and (entry.is_dir() or ending(entry.name) in VIDEO_ENDINGS):
-                        found[stem(entry.name)] = min(path, found.get(stem(entry.name), path))
-                    elif entry.is_dir():
-                        below.append(path)
+            try:
+                entries = list(os.scandir(f"{root}/{folder}"))
+            except OSError:
+                if not folder:
+                    raise
+                continue
+            for entry in entries:
+                path = f"{folder}/{entry.name}" if folder else entry.name
+                if is_left_behind(entry.name):
+                    continue
+                if stem(entry.name) in names and (entry.is_dir() or ending(entry.name) in VIDEO_ENDINGS):
+                    found[stem(entry.name)] = min(path, found.get(stem(entry.name), path))
+                elif entry.is_dir():
+                    below.append(path)
         level = sorted(below)
     return found

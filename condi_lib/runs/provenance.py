@@ -41,7 +41,7 @@ def commit():
 
     def git(*args):
         return subprocess.run(
-            ["git", "-C", str(ROOT), *args], capture_output=True, text=True, check=True
+            ["git", "--no-optional-locks", "-C", str(ROOT), *args], capture_output=True, text=True, check=True
         ).stdout.strip()
 
     try:

@@ -209,6 +209,7 @@ class Run:
             table = pd.read_parquet(path, columns=columns, filters=[("split", "in", splits)] if splits else None)
         except (OSError, pyarrow.ArrowException) as e:
             raise MissingStep(f"{path} cannot be read ({e}): run notebooks/{step}.ipynb again") from e
+        table.attrs = {"file": str(path)}  # for what finds a fault in it
         return table
 
     def read_in_parts(self, path, step, columns=None):

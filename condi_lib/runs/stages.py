@@ -3,15 +3,17 @@
 Options that only say how (workers, batches, where to keep decoded clips) come from the run's parameters.
 """
 
+import warnings
+
 import pandas as pd
 import torch
 
 from condi_lib import labelling, training
-from condi_lib.data import AUGMENTATIONS, ClipDataset, decoded_folder, read_clip
+from condi_lib.data import AUGMENTATIONS, MIRROR_MATTERS, ClipDataset, decoded_folder, read_clip
 from condi_lib.models import load_weights, read_checkpoint
 from condi_lib.runs.locks import hold
 from condi_lib.runs.parts import label_in_parts
-from condi_lib.runs.provenance import read_provenance
+from condi_lib.runs.provenance import MissingStep, read_provenance
 
 
 def _decoded(run, videos):
@@ -25,13 +27,18 @@ def few_clips(run, videos, n=8):
     return torch.stack([read_clip(v.path, 0, p["frames"], p["size"], v.start_frame) for v in some.itertuples()])
 
 
-def train(run, file, network, videos, clips, batch_loss, epochs, lr, columns=("label",), **order):
+def train(run, file, network, videos, clips, batch_loss, epochs, lr, columns=("label",), start="", **order):
     """Trains the network on these clips into `file`, or loads what stands there; returns the history, a row an epoch.
 
     videos: the video table; clips: the rows to learn from (video, clip and `columns`); batch_loss, order: see
-    training.fit. Killed, it goes on at its last checkpoint. Raises what training.fit raises.
+    training.fit; start: the file of weights that the network has: with 0 epochs its history, where it has one, is
+    returned. Killed, it goes on at its last checkpoint. Raises what training.fit raises.
     """
     p = run.parameters
+    if p["augment"] == "crop_flip" and p["dataset"] in MIRROR_MATTERS:
+        warnings.warn(
+            f"augment: crop_flip mirrors clips, and {p['dataset']} has classes that a mirror swaps", stacklevel=2
+        )
     if not run.is_done(file):
         hold()
         data = ClipDataset(
@@ -47,9 +54,19 @@ def train(run, file, network, videos, clips, batch_loss, epochs, lr, columns=("l
         options = {name: p[name] for name in ("batch_size", "seed", "workers", "accumulate", "checkpoint_min")}
         options |= {"checkpoint": run.checkpoint(file), "desc": f"{file.parent.parent.name} {file.stem}", **order}
         history = training.fit(network, data, batch_loss, epochs, lr, **options)
+        if not epochs and start:
+            history = _history_of(start, history)
         run.write_weights(file, network, history=history.to_dict("list"), left_out=data.bad)
     load_weights(network, read_checkpoint(file), file)
     return pd.DataFrame(read_provenance(file)["history"])
+
+
+def _history_of(file, default):
+    """The history of the training that a file of ours comes from, else `default`."""
+    try:
+        return pd.DataFrame(read_provenance(file)["history"])
+    except (MissingStep, KeyError):
+        return default
 
 
 def label(run, network, videos):

@@ -201,6 +201,12 @@ def test_names_that_are_not_utf8_are_bad_rows_and_tables_can_be_written(make_fil
     json.dumps(found.attrs)
 
 
+def test_flow_beside_frames_is_no_video_of_its_own(make_files):
+    files = [f"{c}/v{i}/{kind}/{n}.png" for c in "ab" for i in range(2) for kind in ("rgb", "flow") for n in (1, 2)]
+    tree = walk(make_files([*files, "a/flow/1.jpg"]))
+    assert tree.folders == ["a/flow", *(f"{c}/v{i}/rgb" for c in "ab" for i in range(2))]
+
+
 def test_a_pipe_is_no_video_and_a_folder_that_cannot_be_read_is_named(make_files):
     root = make_files(split_tree())
     os.mkfifo(root / "train/archery/pipe.mp4")

@@ -134,6 +134,11 @@ def test_hmdb51_a_folder_per_rar(make_files, where):
     assert len(videos) == 12 and videos.attrs["missing"] == [] and set(videos.class_name) == {"catch", "clap"}
 
 
+def test_names_of_lists_in_any_letter_case_and_paths_with_backslashes(make_files):
+    files = {n.replace("list01", "LIST01"): t.replace("/", "\\") for n, t in ucf_files().items()}
+    assert len(find_videos("ucf101", make_files({n.replace("classInd", "ClassInd"): t for n, t in files.items()}))) == 8
+
+
 def test_accents_composed_otherwise_are_the_same_name(make_files):
     files = ucf_files(("Caf\u00e9", "Bowling"))
     decomposed = {n.replace("\u00e9", "e\u0301") if n.endswith("avi") else n: c for n, c in files.items()}

@@ -57,6 +57,7 @@ PLAIN = {
     "with a count": "{path} 100 {n}",
     "a count and commas": "{path},100,{n}",
     "Windows": ".\\{path}\t{n}",
+    "remarks": "# of somebody\n{path} {n}",
 }
 
 
@@ -121,6 +122,7 @@ def test_a_class_file_of_more_classes_than_are_listed(make_files):
         ("path,label,split", '"{path}",{n},{split}'),
         ("video_path;class;subset", "{path};{n};{split}"),
         ("clip_name\tclip_path\tlabel\tsplit", "x\t/{path}\t{n}\t{split}"),
+        ("path,label,split", "{path},{n},{split}"),
         ("label,PATH , Split", '{n},"{path}",{split}'),
     ],
 )
@@ -147,6 +149,13 @@ def test_hugging_face_metadata_in_each_splits_folder(make_files, ending):
         text = table.to_csv(index=False) if ending == "csv" else "".join(json.dumps(row) + "\n" for row in rows)
         files[f"{split}/metadata.{ending}"] = text
     check(find_videos("list", make_files(files)), CLASSES)
+
+
+def test_one_metadata_file_above_folders_of_splits(make_files):
+    files = videos_at("data/{split}/{path}") | {
+        "data/metadata.csv": "file_name,label\n" + lines('"{split}/{path}",{n}')
+    }
+    check(find_videos("list", make_files(files)))
 
 
 def test_hugging_face_metadata_without_a_label_says_its_columns(make_files):
@@ -194,6 +203,13 @@ def test_paths_of_another_machine_and_another_ending(make_files):
     check(videos)
     assert any("without their first 4 folders" in note for note in videos.attrs["notes"])
     check(find_videos("list", make_files(per_split("{stem}.webm {n}"))))
+    root = make_files(
+        {f"{split}.txt": "" for split in SPLITS} | {"one.txt": lines("C:\\data\\{path},{n}").replace("/", "\\")}
+    )
+    for split in SPLITS:
+        (root / f"{split}.txt").unlink()
+    assert len(find_videos("list", root)) == 18
+    (root / "one.txt").unlink()
     check(find_videos("list", make_files(per_split("{stem} {n}"))))
     check(find_videos("list", make_files(per_split("{stem} {n}", header="path label\n"))))
 
@@ -263,7 +279,7 @@ def test_an_unknown_label_beside_a_class_file_and_a_line_that_says_nothing(make_
     files["train.txt"] += "more.mp4 7\nnothing\n"
     videos = find_videos("list", make_files(files))
     bad = videos[videos.error != ""]
-    assert set(bad.error) == {"has label '7', which is none of the 2 classes", "line 8 of train.txt: found 'nothing'"}
+    assert set(bad.error) == {"has label '7', which is none of the 2 classes", "is no path and label: 'nothing'"}
     assert (bad.label == -1).all() and (videos.label[videos.error == ""] >= 0).all()
 
 
@@ -305,6 +321,23 @@ def test_columns_of_several_splits_and_videos_of_the_teacher(make_files):
     )
     teacher = find_teacher_videos("list", root, one.reset_index())
     assert set(teacher.split) == {"train", "val"} and set(teacher.video) == set(one.index[one.split == "teacher"])
+
+
+def test_labels_of_several_words_behind_blanks(make_files):
+    check(
+        find_videos("list", make_files(videos_at() | per_split("{path} doing {label}"))),
+        [f"doing {c}" for c in CLASSES],
+    )
+
+
+def test_a_list_that_a_spreadsheet_saved_with_its_separator(make_files):
+    text = "sep=;\r\npath;label;split\r\n" + lines("{path};{n};{split}").replace("\n", "\r\n")
+    check(find_videos("list", make_files(videos_at() | {"all.csv": text})))
+
+
+def test_several_labels_a_line_are_no_count_of_frames(make_files):
+    with pytest.raises(ValueError, match=r"18 rows are bad, the first: .* 0 is not on disk"):
+        find_videos("list", make_files(videos_at() | per_split("{path} 0 {n}")))
 
 
 def test_unclear_lists_are_errors_that_name_them(make_files):

@@ -26,10 +26,14 @@ def test_folds_group_by_source_and_a_lists_own_are_taken(make_files):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=60), st.integers(0, 5))
-def test_carving_keeps_sources_whole_and_every_class_in_train(items, seed):
-    sources = [f"{c}-{g}" for c, g in items]
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=60), st.booleans(), st.integers(0, 5)
+)
+def test_carving_keeps_sources_whole_and_every_class_in_train(items, shared, seed):
+    sources = [str(g) if shared else f"{c}-{g}" for c, g in items]  # a film may give clips of several classes
     videos = pd.DataFrame({"label": [c for c, _ in items], "split": "train", "source": sources})
     carved = carve(videos, "train", "val", 0.3, seed)
     assert (carved.groupby("source").split.nunique() == 1).all()
     assert set(carved.label[carved.split == "train"]) == set(videos.label)
+    several = videos.groupby("label").source.nunique() > 1
+    assert shared or set(carved.label[carved.split == "val"]) == set(several.index[several])

@@ -290,6 +290,26 @@ def test_a_folder_that_is_not_one_series_is_named_without_opening_it(tmp_path, f
             read(folder)
 
 
+def test_pictures_of_any_kind_show_the_same(tmp_path):
+    image = Image.fromarray(moving(1, 64, 64)[0]).convert("L")
+    turned = Image.Exif()
+    turned[274] = 6  # shown turned a quarter clockwise
+    kinds = {
+        "grey.png": (image, {}),
+        "wide.png": (Image.fromarray(np.asarray(image).astype(np.uint16) * 257), {}),
+        "palette.png": (image.convert("P"), {}),
+        "alpha.png": (image.convert("RGBA"), {}),
+        "cmyk.jpg": (image.convert("CMYK"), {"quality": 100}),
+        "turned.jpeg": (image.rotate(90), {"quality": 100, "exif": turned}),
+    }
+    for name, (picture, options) in kinds.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        picture.save(folder / f"1{folder.suffix.upper()}", **options)
+        shown = read_clips(folder, 1, 64)[0, :, 0].float() - torch.from_numpy(np.array(image))
+        assert shown.abs().mean() < 3, name
+
+
 def test_pictures_of_several_sizes_are_named_and_a_broken_one_ends_the_video(tmp_path):
     folder = pictures(tmp_path / "v", numbered_frames(12, 64))
     broken = folder / "img_15.png"

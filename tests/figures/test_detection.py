@@ -48,7 +48,7 @@ def test_reliability_is_a_panel_a_probability_with_both_errors():
 def test_error_rates_leave_out_what_is_missing():
     fpr, fnr = figures.error_rates(detections()).axes
     assert rows_of(fpr) == [SAMPLERS[name].label for name in DETECTORS]
-    probabilities = sum(SAMPLERS[name].probability for name in DETECTORS)
+    probabilities = sum(SAMPLERS[name].probability is not None for name in DETECTORS)
     assert len(fpr.containers) == len(fnr.containers) == len(DETECTORS) + probabilities
     one = detections(["st_ent", "condi_sr"])
     one.loc[one.sampler == "st_ent", "mean"] = np.nan
