@@ -130,7 +130,7 @@ class Predictor:
         n = [len(clips) for clips, *_ in videos]
         all_clips = torch.cat([clips for clips, *_ in videos])
         if self.unseen is not None:
-            note, self.unseen = check_pixels(self.unseen, all_clips[:4]), None
+            note, self.unseen = check_pixels(self.unseen, all_clips[:4], one_video=True), None
             if note:
                 warnings.warn(note, stacklevel=4)
         found = [{"score": None, "confidence": None, "probs": []} for _ in videos]

@@ -31,6 +31,8 @@ def opened(path):
     try:
         # Old files have their titles in other encodings
         with av.open(name, options=options, metadata_errors="replace") as container:
+            if container.format.name == "tty":
+                raise ValueError("is text, which FFmpeg would draw as a film")
             stream = _shown_stream(container)
             stream.thread_count = 1  # parallelism is over videos; threads inside forked workers can deadlock
             yield container, stream

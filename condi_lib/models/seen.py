@@ -6,6 +6,7 @@ from torch import nn
 from condi_lib.models.inputs import PIXELS, input_of, to_input
 
 PIXELS_FAR = 10.0  # times that the variance of activations may be above or below what the first batch norm has seen
+ONE_VIDEO = 10.0  # as many times more where the clips are of one video, which may be dark or flat all through
 FLAT = 8.0  # standard deviation of pixels 0 to 255 below which clips (black ones, say) tell nothing
 PIXELS_SHIFT = 3.0  # standard deviations that their mean may be off; both are medians over channels
 
@@ -39,13 +40,13 @@ def _first_batch_norm(network, x):
     return found[0] if found else (None, None)
 
 
-def check_pixels(network, clips):
+def check_pixels(network, clips, one_video=False):
     """ "" where clips uint8 [B, 3, F, H, W] look to the network like what it was trained on; else one sentence.
 
     Compares mean and variance of what the first batch norm gets with its running statistics, channel by channel: the
     median channel may be off by PIXELS_FAR and PIXELS_SHIFT. A network without batch norm, with folded ones, or with
     one that has seen nothing yet gives "", and so do clips that are nearly flat. A few clips of different videos are
-    enough; nothing runs behind the first batch norm.
+    enough; of one_video the variance may be off by ONE_VIDEO times as much. Nothing runs behind the first batch norm.
     """
     if clips.float().std() < FLAT:
         return ""
@@ -62,12 +63,13 @@ def check_pixels(network, clips):
     ratios = [(var / v.clamp(min=1e-12)).clamp(min=1e-12).log().median().exp().item() for _, v in seen]
     ratio = min(ratios, key=lambda r: max(r, 1 / r))
     shift = min(((mean - m).abs() / v.clamp(min=1e-12).sqrt()).median().item() for m, v in seen)
-    if 1 / PIXELS_FAR <= ratio <= PIXELS_FAR and shift <= PIXELS_SHIFT:
+    far = PIXELS_FAR * (ONE_VIDEO if one_video else 1)
+    if 1 / far <= ratio <= far and shift <= PIXELS_SHIFT:
         return ""
     wants = input_of(network)
     return (
         f"pixels: far from what the network was trained on: before its first batch norm their variance is {ratio:.2g} "
-        f"times what it has seen ({1 / PIXELS_FAR:g} to {PIXELS_FAR:g} is usual), their mean {shift:.2g} standard "
+        f"times what it has seen ({1 / far:g} to {far:g} is usual), their mean {shift:.2g} standard "
         f"deviations off ({PIXELS_SHIFT:g} is usual). They are (pixel - mean) / std for pixels 0 to 255 with mean "
         f"{_shown(wants.mean)}, std {_shown(wants.std)}; `pixels` chooses another normalisation: {', '.join(PIXELS)}"
     )

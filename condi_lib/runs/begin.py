@@ -32,7 +32,7 @@ def start(notebook, scope):
     run = Run(notebook, parameters, Path(parameters["out"]).joinpath(*map(folder_name, names)))
     if source := network_source(parameters["teacher"]):
         run.uses(source)
-    if not STARTED_IN.is_relative_to(ROOT):
+    if not STARTED_IN.is_relative_to(ROOT) and notebook not in READ_ONLY:
         print(f"writes below {ROOT / parameters['out']}")
     if notebook not in READ_ONLY and parameters.get("shards", 1) == 1:  # shards share the folder
         own = (parameters[name] for name in ("loss", "seed", "variant")) if "variant" in parameters else None

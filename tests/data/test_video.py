@@ -477,3 +477,10 @@ def test_long_videos_stream_in_bounded_memory(tmp_path):
 def test_real_files_decode_to_the_right_number_of_frames(name, n):
     clips = read_clips(SHARED / "videos" / name, 1, 64)
     assert clips.shape == (n, 3, 1, 64, 64) and 5 < clips.float().std() < 120
+
+
+def test_text_is_no_film(tmp_path):
+    letter = tmp_path / "letter.txt"
+    letter.write_text("Dear reader,\n" * 400)
+    with pytest.raises(VideoError, match="letter.txt: cannot be (opened|decoded): is text"):
+        read_clips(letter, 8, 32)
