@@ -163,8 +163,8 @@ def main():
             "(a) H.264": listed(folder, "(a) H.264", args.videos, args.seconds, 320, 240),
             "(b) H.264, long": listed(folder, "(b) H.264, long", args.long, args.long_seconds, 640, 360),
         }
-        rows = []
         for name, videos in kinds.items():
+            rows = []
             store = Store(folder / f"store {name}", 1000.0, quality=95)
             epoch(videos, 1, store)
             about = store.summary()
@@ -194,8 +194,8 @@ def main():
                         "PSNR, dB": about["psnr_db"],
                     }
                 )
-        print(runs.markdown(pd.DataFrame(rows)), "\n")
-        print(runs.markdown(pd.DataFrame(random_clips(kinds["(b) H.264, long"]))), "\n")
+            print(runs.markdown(pd.DataFrame(rows)), "\n", flush=True)
+        print(runs.markdown(pd.DataFrame(random_clips(kinds["(b) H.264, long"]))), "\n", flush=True)
         memory = []
         for name, videos in kinds.items():
             for n in (len(videos) // 2, len(videos)):
