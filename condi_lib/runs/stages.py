@@ -58,7 +58,12 @@ def train(run, file, network, videos, clips, batch_loss, epochs, lr, columns=("l
             history = _history_of(start, history)
         run.write_weights(file, network, history=history.to_dict("list"), left_out=data.bad)
     load_weights(network, read_checkpoint(file), file)
-    return pd.DataFrame(read_provenance(file)["history"])
+    made = read_provenance(file)
+    for video, reason in list(made["left_out"].items())[:5]:
+        print(f"{file.stem}: learnt without {video}: {reason}")
+    if len(made["left_out"]) > 5:
+        print(f"{file.stem}: and without {len(made['left_out']) - 5} more videos")
+    return pd.DataFrame(made["history"])
 
 
 def _history_of(file, default):
