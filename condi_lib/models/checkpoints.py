@@ -1,9 +1,10 @@
 """Weights from files: ours in safetensors, other people's as PyTorch pickles, which are read without running code."""
 
+import codecs
 import json
+import os
 import pickle
 import re
-import string
 import tarfile
 import warnings
 import zipfile
@@ -29,6 +30,9 @@ NESTS += (
     "teacher",
 )
 DEPTH = 4  # how deep they are looked for
+# Words of names under which it keeps something else
+OPTIMISERS = {"optim", "optimizer", "optimizers", "optimiser", "optimisers", "sched", "scheduler", "schedulers"}
+MEASURES = {"scaler", "scalers", "amp", "loss", "losses", "meter", "meters"}  # model_best_loss is a model all the same
 RESAVE = 'Where the file was made, save the weights alone: torch.save(network.state_dict(), "weights.pth")'
 # First bytes of files that are no weights: what they are, what to do
 _MAGIC = {
@@ -71,7 +75,7 @@ def read_checkpoint(path):
     something else, damaged, holds no weights, or could only be read by running code in it (weights_only=True is all
     that is tried).
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))  # which leaves the folder of a user who is not there as it is
     if path.is_dir():
         raise ValueError(f"checkpoint: {path} is a folder; expected a file of weights")
     if not path.is_file():
@@ -130,8 +134,10 @@ def _refuse_other_files(path, head):
     for magic, what in _MAGIC.items():
         if head.startswith(magic):
             raise _NoWeights(what)
-    text = head.decode("utf-8", "ignore").lstrip("\ufeff \t\r\n")
-    if re.match(r"<(!doctype|html|head|script|\?xml|!--)", text, re.IGNORECASE):
+    if not head.strip(b"\0"):
+        raise _NoWeights("begins with zeros, as a file whose download broke off; download or copy it again")
+    text = _text(head)
+    if re.match(r"<(!doctype|html|head|body|meta|script|\?xml|!--)", text, re.IGNORECASE):
         raise _NoWeights("is a web page, not weights; the download asked for something: open its address in a browser")
     if head.startswith(b"PK"):
         if not zipfile.is_zipfile(path):
@@ -154,10 +160,29 @@ def _refuse_other_files(path, head):
                 f"is in the tar format of PyTorch before 0.2, which is not read without running code. {RESAVE}"
             )
         raise _NoWeights(f"is a tar archive of other files ({', '.join(names[:3])}); unpack it")
-    elif text and all(c in string.printable for c in text):
+    elif text:
         raise _NoWeights(f"is a text file, not weights: it begins {text.partition(chr(10))[0][:60]!r}")
     elif not head.startswith(b"\x80"):
         raise _NoWeights("is neither safetensors nor a PyTorch file, or is damaged")
+
+
+def _text(head):
+    """The text that a file's first bytes are, without blanks before it, or "" if they are none."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        codings = ("utf-16",)
+    elif len(head) > 1 and not any(head[1:16:2]):
+        codings = ("utf-16-le",)
+    else:
+        codings = ("utf-8", "cp1252")
+    for coding in codings:
+        try:
+            text = codecs.getincrementaldecoder(coding)().decode(head)  # the last character may be cut
+        except UnicodeDecodeError:
+            continue
+        text = text.lstrip("\ufeff \t\r\n")
+        if all(c.isprintable() or c.isspace() for c in text):
+            return text
+    return ""
 
 
 def _is_damaged(archive, part):
@@ -222,11 +247,17 @@ def _sets(found, place=()):
     nested = []
     if len(place) < DEPTH:
         for key, x in named.items():
-            if isinstance(x, dict | list | tuple) and not re.search(r"optim|sched|scaler|amp|loss|meter", key):
+            if isinstance(x, dict | list | tuple) and not _is_beside(key):
                 nested += _sets(x, (*place, key))
     if any("." in k for k in own) or (own and not nested):
         return [(place, own), *nested]
     return nested
+
+
+def _is_beside(name):
+    """Whether something of this name goes beside weights: an optimiser, a loss."""
+    words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)}
+    return bool(words & OPTIMISERS or (words & MEASURES and not words & {"model", "net", "network", "weights"}))
 
 
 def _described(found):

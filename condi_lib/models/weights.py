@@ -20,7 +20,7 @@ def load_weights(network, found, name, new_head=False):
     batches taken as they are: `network.note` then says so in one line, and is "" else. new_head: layers named in HEADS
     may be missing from the file, and the last one may have another number of classes there; they keep their fresh
     weights, and a warning says so. Raises ValueError naming the file and the first missing, unexpected and mis-shaped
-    key where it does not fit, or a key whose values are not finite.
+    key where it does not fit, or a key whose values are not finite, or negative where they are variances.
     """
     wanted = network.state_dict()
     fitted, notes = _fit_keys(found, wanted)
@@ -110,9 +110,13 @@ def _check_values(taken, wanted, name):
         if not tensor.is_floating_point():
             kind = str(tensor.dtype).removeprefix("torch.")
             raise ValueError(f"checkpoint: {name}: {key} is {kind}, expected floating-point numbers")
-        bad = int((~torch.isfinite(tensor.to(wanted[key].dtype))).sum())  # as it will be: double may not fit into float
+        values = tensor.to(wanted[key].dtype)  # as it will be: double may not fit into float
+        bad = int((~torch.isfinite(values)).sum())
         if bad:
             raise ValueError(f"checkpoint: {name}: {key} has {bad} of {tensor.numel()} values that are NaN or infinite")
+        below = int((values < 0).sum()) if key.endswith("running_var") else 0
+        if below:
+            raise ValueError(f"checkpoint: {name}: {key} has {below} of {tensor.numel()} variances below 0")
 
 
 def _shape(tensor):

@@ -160,6 +160,12 @@ FORMS = {
         },
         'under "model" (not those under model_ema)',
     ),
+    "parameters by name": (lambda s: {"parameters": s, "epoch": 3}, 'under "parameters"'),
+    "model_parameters": (lambda s: {"model_parameters": s}, 'under "model_parameters"'),
+    "sampler": (lambda s: {"sampler": s, "optimSampler": {"a.b": torch.ones(1)}}, 'under "sampler";'),
+    "example_model": (lambda s: {"lr_schedulers": [{"a.b": torch.ones(1)}], "example_model": s}, "example_model"),
+    "optimized_model": (lambda s: {"LossMeter": {"a.b": torch.ones(1)}, "optimized_model": s}, 'd_model";'),
+    "model_best_val_loss": (lambda s: {"model_best_val_loss": s, "val_loss": {"a.b": torch.ones(1)}}, 'val_loss";'),
     "a list": (lambda s: [s, 17], 'under "0"'),
     "an optimiser under another name": (
         lambda s: {
@@ -260,6 +266,8 @@ def test_home_is_understood(tmp_path, monkeypatch):
     assert len(read_checkpoint("~/x.pth")) == len(small().state_dict())
     with pytest.raises(FileNotFoundError, match=f"{tmp_path}/y.pth does not exist"):
         read_checkpoint("~/y.pth")
+    with pytest.raises(FileNotFoundError, match="checkpoint: ~nouser9/h.pth does not exist"):
+        read_checkpoint("~nouser9/h.pth")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -275,6 +283,14 @@ def test_weights_that_are_no_numbers_are_an_error(key, value, tmp_path):
     save_file({k: x.contiguous() for k, x in student.items()}, tmp_path / "x.safetensors")
     with pytest.raises(ValueError, match="x.safetensors: confidence.bias has 1 of 1 values that are NaN or infinite"):
         build_student(0.25, 3, tmp_path / "x.safetensors")
+
+
+def test_negative_variances_are_an_error(tmp_path):
+    state = small().state_dict()
+    state["bn1.running_var"][2:4] = -1e-3
+    torch.save(state, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=r"x.pth: bn1.running_var has 2 of \d+ variances below 0"):
+        small(checkpoint=tmp_path / "x.pth")
 
 
 def test_weights_of_another_kind_are_an_error(tmp_path):
@@ -381,6 +397,13 @@ def test_files_that_are_no_weights_are_recognised(tmp_path):
         (whole[: len(whole) // 2], "cut short or damaged"),
         (b"PK\x03\x04 cut", "cut short or damaged"),
         (ours[: len(ours) // 2], "cut short or damaged"),
+        (bytes(5000), "begins with zeros"),
+        ("<!DOCTYPE html><html>".encode("utf-16"), "is a web page"),
+        ("<html>Grüße</html>".encode("utf-16-le"), "is a web page"),
+        ("Datei nicht gefunden – für".encode(), "is a text file, not weights: it begins 'Datei nicht gefunden – für'"),
+        ("ü".encode() * 400, "is a text file"),
+        (b"x" + "ü".encode() * 400, "is a text file"),  # cut within a character
+        ("Datei nicht gefunden – für".encode("cp1252"), "is a text file"),
         (bytes(range(256)) * 4, "neither safetensors nor a PyTorch file"),
     ]:
         for name in ("x.pth", "x.safetensors"):  # content counts, not endings
