@@ -53,12 +53,13 @@ class Weights(dict):
     """{key: tensor} of a file, and what the file says beside them.
 
     pixels: what the network was trained on: an Input, a name of PIXELS, or None. notes: [str], what was passed over.
-    ours: whether a run of this suite wrote them.
+    ours: whether a run of this suite wrote them. sets: [(name, {key: tensor})], all sets of weights in the file, these
+    the first, where there are several.
     """
 
-    def __init__(self, weights=(), pixels=None, notes=(), ours=False):
+    def __init__(self, weights=(), pixels=None, notes=(), ours=False, sets=()):
         super().__init__(weights)
-        self.pixels, self.notes, self.ours = pixels, list(notes), ours
+        self.pixels, self.notes, self.ours, self.sets = pixels, list(notes), ours, list(sets)
 
 
 def metadata_of(network):
@@ -228,7 +229,8 @@ def _published(path, found):
         notes.append(f'the weights under "{".".join(place)}"' if place else "the weights at its top")
     if others:
         notes[-1] += f" (not those under {', '.join('.'.join(p) or 'its top' for p, _ in others[:3])})"
-    return Weights(weights, _hara_pixels(found, weights), notes)
+    named = [("".join(p[-1:]), w) for p, w in sets] if others else []
+    return Weights(weights, _hara_pixels(found, weights), notes, sets=named)
 
 
 def _rank(name):

@@ -189,7 +189,9 @@ def build_teacher(name, num_classes, checkpoint=None, new_head=True, freeze_to=N
     weights = read_checkpoint(checkpoint) if checkpoint else None
     if name in TEACHERS:
         if weights:
-            size.setdefault("shortcut", "B" if any("downsample" in key for key in weights) else "A")
+            whole = any("layer4" in key for key in weights)
+            keys = [k for part in ([weights] if whole else [w for _, w in weights.sets]) for k in part]
+            size.setdefault("shortcut", "B" if any("downsample" in key for key in keys) else "A")
         network = ResNet3D(num_classes=num_classes, **{**TEACHERS[name], **size})
         network.input = HARA
     elif name == I3D:

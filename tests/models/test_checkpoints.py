@@ -106,6 +106,46 @@ def test_a_new_head_is_fresh_and_reported(tmp_path):
         build_teacher("resnet18", 5, path, blocks=(1, 1, 1, 1), width=0.25)
 
 
+@pytest.mark.parametrize("lost", ["weight", "bias"])
+def test_half_a_head_is_no_head(lost, tmp_path):
+    state = {k: torch.full_like(x, 2) for k, x in small().state_dict().items() if k != f"fc.{lost}"}
+    torch.save(state, tmp_path / "x.pth")
+    with pytest.warns(UserWarning, match=r"new weights instead: fc.\w+ \(.+\), fc.\w+ \(.+\)$"):
+        network = small(checkpoint=tmp_path / "x.pth")
+    assert not (network.fc.weight == 2).any() and not (network.fc.bias == 2).any() and (network.bn1.bias == 2).all()
+    with pytest.raises(ValueError, match=f"1 missing, first fc.{lost}"):
+        small(checkpoint=tmp_path / "x.pth", new_head=False)
+
+
+def test_sets_of_weights_are_joined_only_where_they_fit_together(tmp_path):
+    state = small().state_dict()
+    head = {"weight": torch.ones(5, 64), "bias": torch.ones(5)}
+    trunk = {k: x for k, x in state.items() if not k.startswith("fc")}
+    torch.save({"backbone": trunk, "head": head}, tmp_path / "x.pth")
+    assert (small(5, checkpoint=tmp_path / "x.pth", new_head=False).fc.weight == 1).all()
+    with pytest.warns(UserWarning, match=r"fc.weight \(5 x 64 there, 3 x 64 here\), fc.bias"):
+        small(3, checkpoint=tmp_path / "x.pth")
+    for content, missing in [
+        ({"model": trunk, "discriminator": head}, "2 missing, first fc.weight"),  # of something else
+        (
+            {"model": {k: x for k, x in trunk.items() if k != "bn1.bias"}, "model_ema": state},
+            "3 missing, first bn1.bias",
+        ),
+    ]:
+        torch.save(content, tmp_path / "x.pth")
+        with pytest.raises(ValueError, match=missing):
+            small(checkpoint=tmp_path / "x.pth", new_head=False)
+    torch.save({"model": state, "model_ema": {k: x + 1 for k, x in state.items()}, "head": head}, tmp_path / "x.pth")
+    assert same_weights(small(checkpoint=tmp_path / "x.pth", new_head=False), state)
+    student = build_student(0.25, 5).state_dict()
+    trunk = {k: x for k, x in student.items() if k.split(".")[0] not in ("classifier", "confidence")}
+    head = {"weight": student["classifier.1.weight"], "bias": student["classifier.1.bias"]}
+    torch.save({"backbone": trunk, "cls_head": head}, tmp_path / "x.pth")
+    with pytest.warns(UserWarning, match="not loaded, new weights instead: confidence.weight"):
+        own = build_student(0.25, 5, tmp_path / "x.pth")
+    assert torch.equal(own.classifier[1].weight, head["weight"])
+
+
 def test_frozen_stages_do_not_move():
     from condi_lib import training
 
@@ -183,6 +223,34 @@ FORMS = {
         lambda s: {k.replace("layer1.", "layer1._orig_mod."): x for k, x in s.items()},
         "stripped _orig_mod. from 12 keys",
     ),
+    "a part in DataParallel": (
+        lambda s: {"module." + k.replace("layer1.", "layer1.module."): x for k, x in s.items()},
+        "stripped module. from",
+    ),
+    "FSDP": (lambda s: {"_fsdp_wrapped_module." + k: x for k, x in s.items()}, "stripped _fsdp_wrapped_module. from"),
+    "FSDP in FSDP, checkpointed": (
+        lambda s: {
+            "_fsdp_wrapped_module."
+            + k.replace("layer1.0.", "layer1._fsdp_wrapped_module.0._checkpoint_wrapped_module."): x
+            for k, x in s.items()
+        },
+        "_fsdp_wrapped_module. and _checkpoint_wrapped_module. from 12 keys",
+    ),
+    "in two sets": (
+        lambda s: {
+            "head": {k[3:]: x for k, x in s.items() if k.startswith("fc")},
+            "backbone": {"module." + k: x for k, x in s.items() if not k.startswith("fc")},
+            "optimizer": {"a.b": torch.ones(1)},
+        },
+        "the weights under backbone and head together;",
+    ),
+    "a set a layer": (
+        lambda s: {
+            top: {k.partition(".")[2]: x for k, x in s.items() if k.split(".")[0] == top}
+            for top in dict.fromkeys(k.split(".")[0] for k in s)
+        },
+        "the weights under conv1 and bn1 and layer1",
+    ),
     "Lightning": (lambda s: {"state_dict": {"model." + k: x for k, x in s.items()}, "epoch": 1}, "stripped model."),
     "backbone and head": (
         lambda s: {"state_dict": {k if k.startswith("fc") else "backbone." + k: x for k, x in s.items()}},
@@ -195,6 +263,10 @@ FORMS = {
     "profiled, DataParallel": (
         lambda s: {"module." + k: x for k, x in {**s, "fc.total_ops": torch.zeros(1)}.items()},
         "dropped 1 total_ops",
+    ),
+    "profiled by ptflops": (
+        lambda s: {"module." + k: x for k, x in {**s, "conv1.__flops__": torch.zeros(1)}.items()},
+        "dropped 1 __flops__",
     ),
     "averaged": (
         lambda s: {"n_averaged": torch.tensor(3), **{"module." + k: x for k, x in s.items()}},
