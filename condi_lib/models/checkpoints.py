@@ -52,14 +52,15 @@ _MAGIC = {
 class Weights(dict):
     """{key: tensor} of a file, and what the file says beside them.
 
-    pixels: what the network was trained on: an Input, a name of PIXELS, or None. notes: [str], what was passed over.
+    pixels: what the network was trained on: an Input, a name of PIXELS where it is guessed from the file's form (clue
+    then says from what), or None. notes: [str], what was passed over.
     ours: whether a run of this suite wrote them. sets: [(name, {key: tensor})], all sets of weights in the file, these
     the first, where there are several.
     """
 
-    def __init__(self, weights=(), pixels=None, notes=(), ours=False, sets=()):
+    def __init__(self, weights=(), pixels=None, notes=(), ours=False, sets=(), clue=""):
         super().__init__(weights)
-        self.pixels, self.notes, self.ours, self.sets = pixels, list(notes), ours, list(sets)
+        self.pixels, self.notes, self.ours, self.sets, self.clue = pixels, list(notes), ours, list(sets), clue
 
 
 def metadata_of(network):
@@ -230,7 +231,8 @@ def _published(path, found):
     if others:
         notes[-1] += f" (not those under {', '.join('.'.join(p) or 'its top' for p, _ in others[:3])})"
     named = [("".join(p[-1:]), w) for p, w in sets] if others else []
-    return Weights(weights, _hara_pixels(found, weights), notes, sets=named)
+    pixels, clue = _hara_pixels(found, weights)
+    return Weights(weights, pixels, notes, sets=named, clue=clue)
 
 
 def _rank(name):
@@ -269,14 +271,19 @@ def _described(found):
 
 
 def _hara_pixels(found, weights):
-    """Which of PIXELS a file of github.com/kenshohara/3D-ResNets-PyTorch goes with, told by its form; else None.
+    """(which of PIXELS a file of github.com/kenshohara/3D-ResNets-PyTorch may go with, what says so); else (None, "").
 
     All of them have "epoch" and "arch" such as resnext-101. Those of 2017 and 2018 keep DataParallel's prefix
     "module.", and their batch norms, older than PyTorch 0.4.1, count no batches; the code of 2020 takes the prefix away
-    and adds its scheduler.
+    and adds its scheduler. A file that was written anew may have lost or won any of it: a guess.
     """
     arch = isinstance(found, dict) and "epoch" in found and found.get("arch")
     if not isinstance(arch, str) or not re.match(r"[a-z_0-9]*(resnet|resnext|densenet)[a-z_0-9]*-\d+$", arch):
-        return None
-    old = not any(k.endswith("num_batches_tracked") for k in weights) or all(k.startswith("module.") for k in weights)
-    return "hara2018" if old and "scheduler" not in found else "hara2020"
+        return None, ""
+    if "scheduler" in found:
+        return "hara2020", "a scheduler beside the weights"
+    if not any(k.endswith("num_batches_tracked") for k in weights):
+        return "hara2018", "no scheduler, batch norms that count no batches"
+    if all(k.startswith("module.") for k in weights):
+        return "hara2018", 'no scheduler, keys that begin with "module."'
+    return "hara2020", 'no "module." before keys, batch norms that count batches'

@@ -292,7 +292,7 @@ def test_forms_of_other_peoples_files(form, legacy, tmp_path, capsys):
     network = small(checkpoint=tmp_path / "x.pth", new_head=False)
     assert same_weights(network, state)
     printed = capsys.readouterr().out
-    usual = f"checkpoint: {tmp_path / 'x.pth'}: pixels as hara2018, as usual, since the file does not tell"
+    usual = f"checkpoint: {tmp_path / 'x.pth'}: pixels as hara2018, as usual (a guess: the file does not tell)"
     assert printed.strip() == network.note and printed.count("\n") == 1 and usual[-30:] in printed
     assert note in printed if note else printed.startswith(usual)
 
@@ -501,6 +501,9 @@ def test_pixels_go_with_the_file(tmp_path, capsys):
         "2018": {"epoch": 45, "arch": "resnet-18", "state_dict": old, "optimizer": {}},
         "2020": {"epoch": 200, "arch": "resnet-18", "state_dict": state, "optimizer": {}, "scheduler": {}},
         "other": {"epoch": 200, "state_dict": state},
+        # written anew, which may be of either year
+        "anew": {"epoch": 200, "arch": "resnet-18", "state_dict": state},
+        "parallel": {"epoch": 200, "arch": "resnet-18", "state_dict": {"module." + k: x for k, x in state.items()}},
     }
     for name, content in files.items():
         torch.save(content, tmp_path / name)
@@ -510,9 +513,26 @@ def test_pixels_go_with_the_file(tmp_path, capsys):
     mean, std = (torch.tensor(v).view(1, 3, 1, 1, 1) for v in ((0.4345, 0.4051, 0.3775), (0.2768, 0.2713, 0.2737)))
     scaled = (clip / 255 - mean) / std
     for name, pixels, expected, said in [
-        ("2018", "", less_mean, "pixels as hara2018"),
-        ("2020", "", scaled, "pixels as hara2020"),
-        ("other", "", less_mean, "pixels as hara2018, as usual"),  # and check_pixels looks at it
+        (
+            "2018",
+            "",
+            less_mean,
+            "pixels as hara2018, guessed from the file's form (no scheduler, batch norms that count",
+        ),
+        (
+            "2020",
+            "",
+            scaled,
+            "pixels as hara2020, guessed from the file's form (a scheduler beside the weights): check",
+        ),
+        ("anew", "", scaled, """pixels as hara2020, guessed from the file's form (no "module." before keys"""),
+        ("parallel", "", less_mean, "pixels as hara2018, guessed from the file's form (no scheduler, keys that begin"),
+        (
+            "other",
+            "",
+            less_mean,
+            "pixels as hara2018, as usual (a guess: the file does not tell): check_pixels",
+        ),  # and check_pixels looks at it
         ("other", "hara2020", scaled, ""),
         ("2020", "hara2018", less_mean, ""),
         ("2018", "hara2020", scaled, ""),
