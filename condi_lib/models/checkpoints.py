@@ -1,9 +1,10 @@
 """Weights from files: ours in safetensors, other people's as PyTorch pickles, which are read without running code."""
 
+import codecs
 import json
+import os
 import pickle
 import re
-import string
 import tarfile
 import warnings
 import zipfile
@@ -29,6 +30,9 @@ NESTS += (
     "teacher",
 )
 DEPTH = 4  # how deep they are looked for
+# Words of names under which it keeps something else
+OPTIMISERS = {"optim", "optimizer", "optimizers", "optimiser", "optimisers", "sched", "scheduler", "schedulers"}
+MEASURES = {"scaler", "scalers", "amp", "loss", "losses", "meter", "meters"}  # model_best_loss is a model all the same
 RESAVE = 'Where the file was made, save the weights alone: torch.save(network.state_dict(), "weights.pth")'
 # First bytes of files that are no weights: what they are, what to do
 _MAGIC = {
@@ -48,13 +52,15 @@ _MAGIC = {
 class Weights(dict):
     """{key: tensor} of a file, and what the file says beside them.
 
-    pixels: what the network was trained on: an Input, a name of PIXELS, or None. notes: [str], what was passed over.
-    ours: whether a run of this suite wrote them.
+    pixels: what the network was trained on: an Input, a name of PIXELS where it is guessed from the file's form (clue
+    then says from what), or None. notes: [str], what was passed over.
+    ours: whether a run of this suite wrote them. sets: [(name, {key: tensor})], all sets of weights in the file, these
+    the first, where there are several.
     """
 
-    def __init__(self, weights=(), pixels=None, notes=(), ours=False):
+    def __init__(self, weights=(), pixels=None, notes=(), ours=False, sets=(), clue=""):
         super().__init__(weights)
-        self.pixels, self.notes, self.ours = pixels, list(notes), ours
+        self.pixels, self.notes, self.ours, self.sets, self.clue = pixels, list(notes), ours, list(sets), clue
 
 
 def metadata_of(network):
@@ -71,7 +77,7 @@ def read_checkpoint(path):
     something else, damaged, holds no weights, or could only be read by running code in it (weights_only=True is all
     that is tried).
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))  # which leaves the folder of a user who is not there as it is
     if path.is_dir():
         raise ValueError(f"checkpoint: {path} is a folder; expected a file of weights")
     if not path.is_file():
@@ -130,8 +136,10 @@ def _refuse_other_files(path, head):
     for magic, what in _MAGIC.items():
         if head.startswith(magic):
             raise _NoWeights(what)
-    text = head.decode("utf-8", "ignore").lstrip("\ufeff \t\r\n")
-    if re.match(r"<(!doctype|html|head|script|\?xml|!--)", text, re.IGNORECASE):
+    if not head.strip(b"\0"):
+        raise _NoWeights("begins with zeros, as a file whose download broke off; download or copy it again")
+    text = _text(head)
+    if re.match(r"<(!doctype|html|head|body|meta|script|\?xml|!--)", text, re.IGNORECASE):
         raise _NoWeights("is a web page, not weights; the download asked for something: open its address in a browser")
     if head.startswith(b"PK"):
         if not zipfile.is_zipfile(path):
@@ -154,10 +162,29 @@ def _refuse_other_files(path, head):
                 f"is in the tar format of PyTorch before 0.2, which is not read without running code. {RESAVE}"
             )
         raise _NoWeights(f"is a tar archive of other files ({', '.join(names[:3])}); unpack it")
-    elif text and all(c in string.printable for c in text):
+    elif text:
         raise _NoWeights(f"is a text file, not weights: it begins {text.partition(chr(10))[0][:60]!r}")
     elif not head.startswith(b"\x80"):
         raise _NoWeights("is neither safetensors nor a PyTorch file, or is damaged")
+
+
+def _text(head):
+    """The text that a file's first bytes are, without blanks before it, or "" if they are none."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        codings = ("utf-16",)
+    elif len(head) > 1 and not any(head[1:16:2]):
+        codings = ("utf-16-le",)
+    else:
+        codings = ("utf-8", "cp1252")
+    for coding in codings:
+        try:
+            text = codecs.getincrementaldecoder(coding)().decode(head)  # the last character may be cut
+        except UnicodeDecodeError:
+            continue
+        text = text.lstrip("\ufeff \t\r\n")
+        if all(c.isprintable() or c.isspace() for c in text):
+            return text
+    return ""
 
 
 def _is_damaged(archive, part):
@@ -203,7 +230,9 @@ def _published(path, found):
         notes.append(f'the weights under "{".".join(place)}"' if place else "the weights at its top")
     if others:
         notes[-1] += f" (not those under {', '.join('.'.join(p) or 'its top' for p, _ in others[:3])})"
-    return Weights(weights, _hara_pixels(found, weights), notes)
+    named = [("".join(p[-1:]), w) for p, w in sets] if others else []
+    pixels, clue = _hara_pixels(found, weights)
+    return Weights(weights, pixels, notes, sets=named, clue=clue)
 
 
 def _rank(name):
@@ -222,11 +251,17 @@ def _sets(found, place=()):
     nested = []
     if len(place) < DEPTH:
         for key, x in named.items():
-            if isinstance(x, dict | list | tuple) and not re.search(r"optim|sched|scaler|amp|loss|meter", key):
+            if isinstance(x, dict | list | tuple) and not _is_beside(key):
                 nested += _sets(x, (*place, key))
     if any("." in k for k in own) or (own and not nested):
         return [(place, own), *nested]
     return nested
+
+
+def _is_beside(name):
+    """Whether something of this name goes beside weights: an optimiser, a loss."""
+    words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)}
+    return bool(words & OPTIMISERS or (words & MEASURES and not words & {"model", "net", "network", "weights"}))
 
 
 def _described(found):
@@ -236,14 +271,19 @@ def _described(found):
 
 
 def _hara_pixels(found, weights):
-    """Which of PIXELS a file of github.com/kenshohara/3D-ResNets-PyTorch goes with, told by its form; else None.
+    """(which of PIXELS a file of github.com/kenshohara/3D-ResNets-PyTorch may go with, what says so); else (None, "").
 
     All of them have "epoch" and "arch" such as resnext-101. Those of 2017 and 2018 keep DataParallel's prefix
     "module.", and their batch norms, older than PyTorch 0.4.1, count no batches; the code of 2020 takes the prefix away
-    and adds its scheduler.
+    and adds its scheduler. A file that was written anew may have lost or won any of it: a guess.
     """
     arch = isinstance(found, dict) and "epoch" in found and found.get("arch")
     if not isinstance(arch, str) or not re.match(r"[a-z_0-9]*(resnet|resnext|densenet)[a-z_0-9]*-\d+$", arch):
-        return None
-    old = not any(k.endswith("num_batches_tracked") for k in weights) or all(k.startswith("module.") for k in weights)
-    return "hara2018" if old and "scheduler" not in found else "hara2020"
+        return None, ""
+    if "scheduler" in found:
+        return "hara2020", "a scheduler beside the weights"
+    if not any(k.endswith("num_batches_tracked") for k in weights):
+        return "hara2018", "no scheduler, batch norms that count no batches"
+    if all(k.startswith("module.") for k in weights):
+        return "hara2018", 'no scheduler, keys that begin with "module."'
+    return "hara2020", 'no "module." before keys, batch norms that count batches'

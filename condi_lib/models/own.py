@@ -3,6 +3,7 @@
 import ast
 import importlib
 import importlib.util
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ def _parts(name):
     if not place or not function.isidentifier():
         raise ValueError(f"teacher: {name!r}: expected my_networks.py:build or package.module:function")
     if place.endswith(".py") or "/" in place or "\\" in place:
-        return Path(place).expanduser(), None, function
+        return Path(os.path.expanduser(place)), None, function
     return None, place, function
 
 

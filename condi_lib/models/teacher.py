@@ -176,9 +176,9 @@ def build_teacher(name, num_classes, checkpoint=None, new_head=True, freeze_to=N
     checkpoint's keys.
 
     `network.input` says which pixels and clip it wants. Its normalisation is `pixels` (a name of PIXELS, or what else
-    as_input takes) where given; else what the file of weights says: our own carry it, and the files of Hara et al. are
-    told apart by their form; else the network's usual. One line is printed, and kept as `network.note`, where a file
-    was read in another form than the network's own, or where its pixels may be of two kinds.
+    as_input takes) where given; else what the file of weights says: our own carry it, and those of Hara et al. have a
+    form that it is guessed from; else the network's usual. One line is printed, and kept as `network.note`, where a
+    file was read in another form than the network's own, or where its pixels may be of two kinds.
 
     Raises ValueError for an unknown name, stage or normalisation, or a file that does not fit.
     Any other module with this mapping is a teacher too: give it an `input` if its pixels are not DEFAULT's.
@@ -189,7 +189,9 @@ def build_teacher(name, num_classes, checkpoint=None, new_head=True, freeze_to=N
     weights = read_checkpoint(checkpoint) if checkpoint else None
     if name in TEACHERS:
         if weights:
-            size.setdefault("shortcut", "B" if any("downsample" in key for key in weights) else "A")
+            whole = any("layer4" in key for key in weights)
+            keys = [k for part in ([weights] if whole else [w for _, w in weights.sets]) for k in part]
+            size.setdefault("shortcut", "B" if any("downsample" in key for key in keys) else "A")
         network = ResNet3D(num_classes=num_classes, **{**TEACHERS[name], **size})
         network.input = HARA
     elif name == I3D:
@@ -214,15 +216,19 @@ def take_weights(network, weights, checkpoint, new_head, pixels):
     network.note = ""
     of_file = weights.pixels if weights is not None else None
     if isinstance(of_file, str) and not isinstance(network, ResNet3D):
-        of_file = None  # told by a form that this network's files do not have
+        of_file = None  # guessed from a form that this network's files do not have
     network.input = as_input(pixels or of_file or network.input, network.input)
     if weights is None:
         return
     load_weights(network, weights, checkpoint, new_head)
     if isinstance(network, ResNet3D) and not pixels and not weights.ours and not isinstance(of_file, Input):
-        # there are two kinds of such files
-        told = f"{of_file}, told by the file's form" if of_file else "hara2018, as usual, since the file does not tell"
-        note = f"pixels as {told} (`pixels` chooses another)"
+        # there are two kinds of such files, and no file says which it is
+        why = (
+            f"guessed from the file's form ({weights.clue})"
+            if of_file
+            else "as usual (a guess: the file does not tell)"
+        )
+        note = f"pixels as {of_file or 'hara2018'}, {why}: check_pixels looks at it, `pixels` (teacher_pixels) chooses"
         network.note = f"{network.note}; {note}" if network.note else f"checkpoint: {checkpoint}: {note}"
     if network.note:
         print(network.note)

@@ -1,29 +1,35 @@
 """Weights into networks: all of a file or nothing, under whatever prefixes it has them."""
 
+import re
 import warnings
 from collections import Counter
 
 import torch
 
+from condi_lib.models.checkpoints import Weights
+
 HEADS = ("fc", "classifier", "head", "logits", "confidence")  # top-level names of the layers that belong to a task
 # What wrappers and training code put before the names of layers
 PREFIXES = ("module.", "_orig_mod.", "model.", "network.", "net.", "backbone.", "encoder.", "_forward_module.")
-# Buffers that a profiler (thop) leaves in every layer, and that averaging leaves on top
-COUNTERS = ("total_ops", "total_params", "n_averaged")
+# Layers that wrappers (DataParallel, torch.compile, FSDP, activation checkpointing) put around parts of a network
+WRAPPERS = ("module", "_orig_mod", "_forward_module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+# Buffers that profilers (thop; ptflops: __flops__) leave in every layer, and that averaging leaves on top
+COUNTERS = re.compile(r"total_ops|total_params|n_averaged|__\w+__")
 BATCHES = "num_batches_tracked"  # of batch norms, since PyTorch 0.4.1; nothing that these networks compute needs it
 
 
 def load_weights(network, found, name, new_head=False):
     """Loads what read_checkpoint found in the file `name` into `network` and returns it: all of it or nothing.
 
-    Prefixes (PREFIXES) are stripped where that makes keys fit, COUNTERS dropped, batch norms that count no
-    batches taken as they are: `network.note` then says so in one line, and is "" else. new_head: layers named in HEADS
-    may be missing from the file, and the last one may have another number of classes there; they keep their fresh
-    weights, and a warning says so. Raises ValueError naming the file and the first missing, unexpected and mis-shaped
-    key where it does not fit, or a key whose values are not finite.
+    PREFIXES, and WRAPPERS anywhere, are stripped where that makes keys fit, counters dropped, batch norms that count no
+    batches taken as they are, sets of weights that only together are the network's joined: `network.note` then says so
+    in one line, and is "" else. new_head: layers named in HEADS may be missing from the file, whole or in part, and the
+    last one may have another number of classes there; they keep their fresh weights, and a warning says so. Raises
+    ValueError naming the file and the first missing, unexpected and mis-shaped key where it does not fit, or a key
+    whose values are not finite, or negative where they are variances.
     """
     wanted = network.state_dict()
-    fitted, notes = _fit_keys(found, wanted)
+    fitted, notes = _fit_keys(_joined(found, wanted), wanted)
     unexpected = [k for k in fitted if k not in wanted]
     missing = [k for k in wanted if k not in fitted and not k.endswith(BATCHES)]
     misshaped = [k for k in wanted if k in fitted and fitted[k].shape != wanted[k].shape]
@@ -36,6 +42,9 @@ def load_weights(network, found, name, new_head=False):
             for key in misshaped:
                 left_out[key] = f"{key} ({_shape(fitted[key])} there, {_shape(wanted[key])} here)"
             misshaped = []
+        for key in [k for k in fitted if k in wanted and k not in left_out]:  # half of a layer is of no use
+            if key.rpartition(".")[0] in {k.rpartition(".")[0] for k in left_out}:
+                left_out[key] = f"{key} (there, without the rest of its layer)"
     faults = []
     if missing:
         faults.append(f"{len(missing)} missing, first {missing[0]}, expected {_shape(wanted[missing[0]])}")
@@ -63,14 +72,14 @@ def _fit_keys(found, wanted):
     fitted, stripped, dropped = {}, Counter(), Counter()
     for key, tensor in found.items():
         own = _without_prefixes(key, wanted)
-        last = key.rpartition(".")[2]
-        if own not in wanted and last in COUNTERS:
-            dropped[last] += 1
+        if own not in wanted and _is_counter(key):
+            dropped[key.rpartition(".")[2]] += 1
             continue
         if own in fitted:  # two sets of weights side by side: the second is named as unexpected
             own = key
         if own != key:
-            stripped[key.removesuffix(own) if key.endswith(own) else "_orig_mod."] += 1
+            inside = (f"{part}." for part in dict.fromkeys(key.split(".")) if part in WRAPPERS)
+            stripped[key.removesuffix(own) if key.endswith(own) else " and ".join(inside)] += 1
         fitted[own] = tensor.reshape(()) if own.endswith(BATCHES) and tensor.numel() == 1 else tensor
     notes = list(getattr(found, "notes", ()))
     if stripped:
@@ -84,14 +93,44 @@ def _fit_keys(found, wanted):
 
 def _without_prefixes(key, wanted):
     """The key without what stands before a wanted one, or as it is where that leads to none."""
-    if key in wanted:
-        return key
-    own = key.replace("_orig_mod.", "")  # anywhere: a part of the network may have been compiled
-    while own not in wanted:
-        first, dot, own = own.partition(".")
-        if first + dot not in PREFIXES:
-            return key
-    return own
+    parts = key.split(".")
+    bare = [part for part in parts if part not in WRAPPERS]
+    for own in (parts, bare):  # the network may be wrapped itself
+        while own and ".".join(own) not in wanted and own[0] + "." in PREFIXES:
+            own = own[1:]
+        if ".".join(own) in wanted:
+            return ".".join(own)
+    return key
+
+
+def _joined(found, wanted):
+    """found, or it and the file's other sets, as in {"backbone": ..., "head": ...}, where only together they fit.
+
+    A set is taken where all its keys are missing ones: as they are, behind the set's name, or, for a set that is named
+    as a head, behind the name of the network's one head that is missing.
+    """
+    joined, names = {}, []
+    for name, weights in getattr(found, "sets", ()):
+        missing = wanted.keys() - joined.keys()
+        places = ["", f"{name}."]
+        if any(word in name for word in (*HEADS, "cls")):
+            heads = [k for k in missing if k.split(".")[0] in HEADS and not k.startswith("confidence.")]
+            for layers in ({k.split(".")[0] for k in heads}, {k.rpartition(".")[0] for k in heads}):
+                places += [f"{layer}." for layer in layers if len(layers) == 1]
+        for place in places:
+            part = {_without_prefixes(place + k, missing): x for k, x in weights.items() if not _is_counter(k)}
+            if part and part.keys() <= missing:
+                joined |= part
+                names.append(name)
+                break
+    lacking = [k for k in wanted if k not in joined and not k.endswith(BATCHES) and k.split(".")[0] not in HEADS]
+    if len(names) < 2 or lacking:
+        return found
+    return Weights(joined, notes=[f"the weights under {' and '.join(names)} together"])
+
+
+def _is_counter(key):
+    return COUNTERS.fullmatch(key.rpartition(".")[2]) is not None
 
 
 def _differ_in_classes_alone(keys, fitted, wanted):
@@ -110,9 +149,13 @@ def _check_values(taken, wanted, name):
         if not tensor.is_floating_point():
             kind = str(tensor.dtype).removeprefix("torch.")
             raise ValueError(f"checkpoint: {name}: {key} is {kind}, expected floating-point numbers")
-        bad = int((~torch.isfinite(tensor.to(wanted[key].dtype))).sum())  # as it will be: double may not fit into float
+        values = tensor.to(wanted[key].dtype)  # as it will be: double may not fit into float
+        bad = int((~torch.isfinite(values)).sum())
         if bad:
             raise ValueError(f"checkpoint: {name}: {key} has {bad} of {tensor.numel()} values that are NaN or infinite")
+        below = int((values < 0).sum()) if key.endswith("running_var") else 0
+        if below:
+            raise ValueError(f"checkpoint: {name}: {key} has {below} of {tensor.numel()} variances below 0")
 
 
 def _shape(tensor):

@@ -106,6 +106,46 @@ def test_a_new_head_is_fresh_and_reported(tmp_path):
         build_teacher("resnet18", 5, path, blocks=(1, 1, 1, 1), width=0.25)
 
 
+@pytest.mark.parametrize("lost", ["weight", "bias"])
+def test_half_a_head_is_no_head(lost, tmp_path):
+    state = {k: torch.full_like(x, 2) for k, x in small().state_dict().items() if k != f"fc.{lost}"}
+    torch.save(state, tmp_path / "x.pth")
+    with pytest.warns(UserWarning, match=r"new weights instead: fc.\w+ \(.+\), fc.\w+ \(.+\)$"):
+        network = small(checkpoint=tmp_path / "x.pth")
+    assert not (network.fc.weight == 2).any() and not (network.fc.bias == 2).any() and (network.bn1.bias == 2).all()
+    with pytest.raises(ValueError, match=f"1 missing, first fc.{lost}"):
+        small(checkpoint=tmp_path / "x.pth", new_head=False)
+
+
+def test_sets_of_weights_are_joined_only_where_they_fit_together(tmp_path):
+    state = small().state_dict()
+    head = {"weight": torch.ones(5, 64), "bias": torch.ones(5)}
+    trunk = {k: x for k, x in state.items() if not k.startswith("fc")}
+    torch.save({"backbone": trunk, "head": head}, tmp_path / "x.pth")
+    assert (small(5, checkpoint=tmp_path / "x.pth", new_head=False).fc.weight == 1).all()
+    with pytest.warns(UserWarning, match=r"fc.weight \(5 x 64 there, 3 x 64 here\), fc.bias"):
+        small(3, checkpoint=tmp_path / "x.pth")
+    for content, missing in [
+        ({"model": trunk, "discriminator": head}, "2 missing, first fc.weight"),  # of something else
+        (
+            {"model": {k: x for k, x in trunk.items() if k != "bn1.bias"}, "model_ema": state},
+            "3 missing, first bn1.bias",
+        ),
+    ]:
+        torch.save(content, tmp_path / "x.pth")
+        with pytest.raises(ValueError, match=missing):
+            small(checkpoint=tmp_path / "x.pth", new_head=False)
+    torch.save({"model": state, "model_ema": {k: x + 1 for k, x in state.items()}, "head": head}, tmp_path / "x.pth")
+    assert same_weights(small(checkpoint=tmp_path / "x.pth", new_head=False), state)
+    student = build_student(0.25, 5).state_dict()
+    trunk = {k: x for k, x in student.items() if k.split(".")[0] not in ("classifier", "confidence")}
+    head = {"weight": student["classifier.1.weight"], "bias": student["classifier.1.bias"]}
+    torch.save({"backbone": trunk, "cls_head": head}, tmp_path / "x.pth")
+    with pytest.warns(UserWarning, match="not loaded, new weights instead: confidence.weight"):
+        own = build_student(0.25, 5, tmp_path / "x.pth")
+    assert torch.equal(own.classifier[1].weight, head["weight"])
+
+
 def test_frozen_stages_do_not_move():
     from condi_lib import training
 
@@ -160,6 +200,12 @@ FORMS = {
         },
         'under "model" (not those under model_ema)',
     ),
+    "parameters by name": (lambda s: {"parameters": s, "epoch": 3}, 'under "parameters"'),
+    "model_parameters": (lambda s: {"model_parameters": s}, 'under "model_parameters"'),
+    "sampler": (lambda s: {"sampler": s, "optimSampler": {"a.b": torch.ones(1)}}, 'under "sampler";'),
+    "example_model": (lambda s: {"lr_schedulers": [{"a.b": torch.ones(1)}], "example_model": s}, "example_model"),
+    "optimized_model": (lambda s: {"LossMeter": {"a.b": torch.ones(1)}, "optimized_model": s}, 'd_model";'),
+    "model_best_val_loss": (lambda s: {"model_best_val_loss": s, "val_loss": {"a.b": torch.ones(1)}}, 'val_loss";'),
     "a list": (lambda s: [s, 17], 'under "0"'),
     "an optimiser under another name": (
         lambda s: {
@@ -177,6 +223,34 @@ FORMS = {
         lambda s: {k.replace("layer1.", "layer1._orig_mod."): x for k, x in s.items()},
         "stripped _orig_mod. from 12 keys",
     ),
+    "a part in DataParallel": (
+        lambda s: {"module." + k.replace("layer1.", "layer1.module."): x for k, x in s.items()},
+        "stripped module. from",
+    ),
+    "FSDP": (lambda s: {"_fsdp_wrapped_module." + k: x for k, x in s.items()}, "stripped _fsdp_wrapped_module. from"),
+    "FSDP in FSDP, checkpointed": (
+        lambda s: {
+            "_fsdp_wrapped_module."
+            + k.replace("layer1.0.", "layer1._fsdp_wrapped_module.0._checkpoint_wrapped_module."): x
+            for k, x in s.items()
+        },
+        "_fsdp_wrapped_module. and _checkpoint_wrapped_module. from 12 keys",
+    ),
+    "in two sets": (
+        lambda s: {
+            "head": {k[3:]: x for k, x in s.items() if k.startswith("fc")},
+            "backbone": {"module." + k: x for k, x in s.items() if not k.startswith("fc")},
+            "optimizer": {"a.b": torch.ones(1)},
+        },
+        "the weights under backbone and head together;",
+    ),
+    "a set a layer": (
+        lambda s: {
+            top: {k.partition(".")[2]: x for k, x in s.items() if k.split(".")[0] == top}
+            for top in dict.fromkeys(k.split(".")[0] for k in s)
+        },
+        "the weights under conv1 and bn1 and layer1",
+    ),
     "Lightning": (lambda s: {"state_dict": {"model." + k: x for k, x in s.items()}, "epoch": 1}, "stripped model."),
     "backbone and head": (
         lambda s: {"state_dict": {k if k.startswith("fc") else "backbone." + k: x for k, x in s.items()}},
@@ -189,6 +263,10 @@ FORMS = {
     "profiled, DataParallel": (
         lambda s: {"module." + k: x for k, x in {**s, "fc.total_ops": torch.zeros(1)}.items()},
         "dropped 1 total_ops",
+    ),
+    "profiled by ptflops": (
+        lambda s: {"module." + k: x for k, x in {**s, "conv1.__flops__": torch.zeros(1)}.items()},
+        "dropped 1 __flops__",
     ),
     "averaged": (
         lambda s: {"n_averaged": torch.tensor(3), **{"module." + k: x for k, x in s.items()}},
@@ -214,7 +292,7 @@ def test_forms_of_other_peoples_files(form, legacy, tmp_path, capsys):
     network = small(checkpoint=tmp_path / "x.pth", new_head=False)
     assert same_weights(network, state)
     printed = capsys.readouterr().out
-    usual = f"checkpoint: {tmp_path / 'x.pth'}: pixels as hara2018, as usual, since the file does not tell"
+    usual = f"checkpoint: {tmp_path / 'x.pth'}: pixels as hara2018, as usual (a guess: the file does not tell)"
     assert printed.strip() == network.note and printed.count("\n") == 1 and usual[-30:] in printed
     assert note in printed if note else printed.startswith(usual)
 
@@ -260,6 +338,8 @@ def test_home_is_understood(tmp_path, monkeypatch):
     assert len(read_checkpoint("~/x.pth")) == len(small().state_dict())
     with pytest.raises(FileNotFoundError, match=f"{tmp_path}/y.pth does not exist"):
         read_checkpoint("~/y.pth")
+    with pytest.raises(FileNotFoundError, match="checkpoint: ~nouser9/h.pth does not exist"):
+        read_checkpoint("~nouser9/h.pth")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -275,6 +355,14 @@ def test_weights_that_are_no_numbers_are_an_error(key, value, tmp_path):
     save_file({k: x.contiguous() for k, x in student.items()}, tmp_path / "x.safetensors")
     with pytest.raises(ValueError, match="x.safetensors: confidence.bias has 1 of 1 values that are NaN or infinite"):
         build_student(0.25, 3, tmp_path / "x.safetensors")
+
+
+def test_negative_variances_are_an_error(tmp_path):
+    state = small().state_dict()
+    state["bn1.running_var"][2:4] = -1e-3
+    torch.save(state, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=r"x.pth: bn1.running_var has 2 of \d+ variances below 0"):
+        small(checkpoint=tmp_path / "x.pth")
 
 
 def test_weights_of_another_kind_are_an_error(tmp_path):
@@ -381,6 +469,13 @@ def test_files_that_are_no_weights_are_recognised(tmp_path):
         (whole[: len(whole) // 2], "cut short or damaged"),
         (b"PK\x03\x04 cut", "cut short or damaged"),
         (ours[: len(ours) // 2], "cut short or damaged"),
+        (bytes(5000), "begins with zeros"),
+        ("<!DOCTYPE html><html>".encode("utf-16"), "is a web page"),
+        ("<html>Grüße</html>".encode("utf-16-le"), "is a web page"),
+        ("Datei nicht gefunden – für".encode(), "is a text file, not weights: it begins 'Datei nicht gefunden – für'"),
+        ("ü".encode() * 400, "is a text file"),
+        (b"x" + "ü".encode() * 400, "is a text file"),  # cut within a character
+        ("Datei nicht gefunden – für".encode("cp1252"), "is a text file"),
         (bytes(range(256)) * 4, "neither safetensors nor a PyTorch file"),
     ]:
         for name in ("x.pth", "x.safetensors"):  # content counts, not endings
@@ -406,6 +501,9 @@ def test_pixels_go_with_the_file(tmp_path, capsys):
         "2018": {"epoch": 45, "arch": "resnet-18", "state_dict": old, "optimizer": {}},
         "2020": {"epoch": 200, "arch": "resnet-18", "state_dict": state, "optimizer": {}, "scheduler": {}},
         "other": {"epoch": 200, "state_dict": state},
+        # written anew, which may be of either year
+        "anew": {"epoch": 200, "arch": "resnet-18", "state_dict": state},
+        "parallel": {"epoch": 200, "arch": "resnet-18", "state_dict": {"module." + k: x for k, x in state.items()}},
     }
     for name, content in files.items():
         torch.save(content, tmp_path / name)
@@ -415,9 +513,26 @@ def test_pixels_go_with_the_file(tmp_path, capsys):
     mean, std = (torch.tensor(v).view(1, 3, 1, 1, 1) for v in ((0.4345, 0.4051, 0.3775), (0.2768, 0.2713, 0.2737)))
     scaled = (clip / 255 - mean) / std
     for name, pixels, expected, said in [
-        ("2018", "", less_mean, "pixels as hara2018"),
-        ("2020", "", scaled, "pixels as hara2020"),
-        ("other", "", less_mean, "pixels as hara2018, as usual"),  # and check_pixels looks at it
+        (
+            "2018",
+            "",
+            less_mean,
+            "pixels as hara2018, guessed from the file's form (no scheduler, batch norms that count",
+        ),
+        (
+            "2020",
+            "",
+            scaled,
+            "pixels as hara2020, guessed from the file's form (a scheduler beside the weights): check",
+        ),
+        ("anew", "", scaled, """pixels as hara2020, guessed from the file's form (no "module." before keys"""),
+        ("parallel", "", less_mean, "pixels as hara2018, guessed from the file's form (no scheduler, keys that begin"),
+        (
+            "other",
+            "",
+            less_mean,
+            "pixels as hara2018, as usual (a guess: the file does not tell): check_pixels",
+        ),  # and check_pixels looks at it
         ("other", "hara2020", scaled, ""),
         ("2020", "hara2018", less_mean, ""),
         ("2018", "hara2020", scaled, ""),
