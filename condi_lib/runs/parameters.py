@@ -65,7 +65,7 @@ def _found(notebook, values, name):
 
     Raises ParameterError where neither has it. The folder of a data set may be missing where its tables are enough.
     """
-    path = Path(values[name]).expanduser()
+    path = Path(os.path.expanduser(values[name]))
     for place in (STARTED_IN, ROOT):
         if (place / path).exists():
             full = Path(os.path.abspath(place / path))

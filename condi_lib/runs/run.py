@@ -149,7 +149,7 @@ class Run:
 
     def uses(self, path):
         """`path`, a file that others made (weights, a list), noted as something that this notebook reads."""
-        path = Path(path).expanduser()
+        path = Path(os.path.expanduser(path))
         name = os.path.relpath(path, ROOT) if path.resolve().is_relative_to(ROOT) else str(path)
         self.inputs[f"file:{name}"] = file_identity(path)
         return path
