@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 sys.path.insert(0, workflow.basedir)
 from workflow.profile import check_profile, notebook_parameters
-from workflow.steps import forget_unfinished, paths, stale_files, steps
+from workflow.steps import downstream, forget_unfinished, paths, stale_files, steps, upstream
 
 if workflow.is_main_process:  # its jobs read this file again
     check_profile(config)
@@ -22,7 +22,8 @@ if workflow.is_main_process:  # its jobs read this file again
         @dag_settings.setter
         def dag_settings(self, settings):
             STALE.update(stale_files(config, settings.targets))
-            settings.forcerun = {*settings.forcerun, *STALE}
+            after = downstream(config, settings.forcerun) & upstream(config, settings.targets)
+            settings.forcerun = {*settings.forcerun, *after, *STALE}
             vars(self)["settings of the plan"] = settings
 
     workflow.__class__ = ByContent
@@ -97,8 +98,8 @@ for step, (folder, outputs, inputs, n_threads) in STEPS.items():
         message:
             f"{step}: {{wildcards}}"
         input:
-            inputs,
-            nb=f"notebooks/{step}.ipynb",
+            [ancient(path) for path in inputs],  # what changed is forced by content; times say nothing
+            nb=ancient(f"notebooks/{step}.ipynb"),
         output:
             [shown(path) for path in paths(folder, outputs)],
             nb=report(executed, category="executed notebooks", labels={"name": executed}),

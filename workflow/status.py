@@ -3,29 +3,32 @@
 A line for each file that carries its provenance: current, or stale and why. The exit code is 1 if any is stale.
 """
 
+import os
 import sys
 from pathlib import Path
 
-from condi_lib.runs import MissingStep, read_provenance, why_stale
+from condi_lib.runs import ROOT, MissingStep, read_provenance, why_stale
 
 
 def main(*folders):
-    found, known = {}, {}
+    folders, found, known = [Path(folder).absolute() for folder in folders], {}, {}
+    os.chdir(ROOT)  # where the paths in files start from
     for folder in folders:
-        if not Path(folder).exists():
+        if not folder.exists():
             sys.exit(f"{folder}: does not exist; expected a folder of runs or figures")
-        for path in sorted(p for p in Path(folder).rglob("*.*") if p.suffix in (".parquet", ".safetensors", ".json")):
+        for path in sorted(p for p in folder.rglob("*.*") if p.suffix in (".parquet", ".safetensors", ".json")):
             try:
-                read_provenance(path)
+                run = read_provenance(path).get("run", ".")
             except MissingStep:
-                if path.suffix != ".safetensors":  # a store of decoded clips holds none
-                    found[path] = "it holds no provenance"
+                found[path] = "it holds no provenance"
             else:
                 found[path] = why_stale(path, known=known)
-    for path, reason in found.items():
-        print(f"stale, because {reason}: {path}" if reason else f"current: {path}")
+                if not found[path] and not (ROOT / run).is_dir():
+                    print(f"not looked at further, {run} is not here: {path}")
+                    continue
+            print(f"stale, because {found[path]}: {path}" if found[path] else f"current: {path}")
     if not found:
-        sys.exit(f"{', '.join(folders)}: no file of a run")
+        sys.exit(f"{', '.join(map(str, folders))}: no file of a run")
     return int(any(found.values()))
 
 

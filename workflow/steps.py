@@ -1,11 +1,12 @@
 """The notebooks of a study as steps: where each works, what it writes and reads; which of its files no longer stand."""
 
+import os
 import re
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
-from condi_lib.declared import declared_parameters
+from condi_lib.declared import ROOT, declared_parameters
 from workflow.profile import FIGURE_FILES, ablation_files, notebook_parameters
 
 RUN = "{out}/{{dataset}}/{{teacher}}"
@@ -105,23 +106,51 @@ def _jobs(config, notebook, outputs):
         yield SimpleNamespace(dataset=dataset, teacher=teacher, loss=loss, seed=seed)
 
 
-def _upstream(config, targets):
-    """The notebooks that make these files or rules, and what they need; all of them where nothing is named."""
+def _pattern(path):
+    """A regular expression of the paths that a path with wildcards stands for."""
+    return re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))
+
+
+def _graph(config):
+    """({notebook: a regular expression of what it makes}, {notebook: the notebooks that it needs})."""
     table = steps(config)
     makes = {name: paths(folder, outputs) for name, (folder, outputs, _, _) in table.items()}
-    needs = {name: [n for n in table if set(makes[n]) & set(inputs)] for name, (_, _, inputs, _) in table.items()}
-    needs["09_figures"] = [
-        name for name in table if name not in ("09_figures", "12_ablations")
-    ]  # it waits for notebooks
-    pattern = {name: [re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)) for path in made] for name, made in makes.items()}
-    todo = [n for n in table for target in targets if n == target or any(re.fullmatch(x, target) for x in pattern[n])]
-    found = set()
+    made_by = {name: re.compile("|".join(map(_pattern, made)) or "$^") for name, made in makes.items()}
+    needs = {
+        name: [n for n in table if any(made_by[n].fullmatch(path) for path in inputs)]
+        for name, (_, _, inputs, _) in table.items()
+    }
+    # it waits for executed notebooks
+    needs["09_figures"] = [name for name in table if name not in ("09_figures", "12_ablations")]
+    return made_by, needs
+
+
+def _closure(first, following):
+    found, todo = set(), list(first)
     while todo:
         name = todo.pop()
         if name not in found:
             found.add(name)
-            todo += needs[name]
-    return found or set(table)
+            todo += following[name]
+    return found
+
+
+def _named(made_by, targets):
+    """The notebooks that some targets of Snakemake's, files or rules, stand for."""
+    return [n for n in made_by for one in targets if n in (one, Path(one).stem) or made_by[n].fullmatch(one)]
+
+
+def upstream(config, targets):
+    """The notebooks that make these files or rules, and what they need; all of them where nothing is named."""
+    made_by, needs = _graph(config)
+    return _closure(_named(made_by, targets), needs) or set(made_by)
+
+
+def downstream(config, targets):
+    """The notebooks that need what makes these files or rules, in turn."""
+    made_by, needs = _graph(config)
+    first = set(_named(made_by, targets))
+    return _closure(first, {name: [n for n in needs if name in needs[n]] for name in needs}) - first
 
 
 def stale_files(config, targets=()):
@@ -130,25 +159,38 @@ def stale_files(config, targets=()):
     Snakemake cannot know it: it looks at times, and not at videos, weights or what was made without it.
     """
     from condi_lib.runs import why_stale
+    from condi_lib.runs.parameters import found_paths
     from condi_lib.runs.provenance import made_with
 
-    found, known, wanted = {}, {}, _upstream(config, targets)
+    found, known, wanted = {}, {}, upstream(config, targets)
     for notebook, (folder, outputs, _, _) in steps(config).items():
         if notebook not in wanted:
             continue
         outputs = paths(folder, outputs)
         declared = declared_parameters(notebook)
         for wildcards in _jobs(config, notebook, outputs):
-            parameters = made_with({**declared, **notebook_parameters(config, notebook, wildcards)})
+            values = declared | notebook_parameters(config, notebook, wildcards)
+            parameters = made_with(values | found_paths(notebook, values))
+            run = steps(config)["01_dataset"][0].format(**vars(wildcards))
             for path in {path.format(**vars(wildcards)) for path in outputs}:
                 if path.endswith((".parquet", ".safetensors", ".json")):
-                    reason = why_stale(path, notebook, parameters, known)
+                    reason = why_stale(path, notebook, parameters, known) or _of_another_run(path, run)
                     if reason and not reason.startswith("it is missing"):
                         found[path] = reason
     return found
 
 
+def _of_another_run(path, run):
+    """Why a figure is not this run's, where two runs share a folder of figures; "" where it is."""
+    from condi_lib.runs import read_provenance
+
+    found = read_provenance(path)
+    other = "run" in found and os.path.abspath(ROOT / found["run"]) != os.path.abspath(run)
+    return f"it is of {found['run']}" if other else ""
+
+
 def forget_unfinished(out):
-    """Removes what killed jobs would go on from: parts of labelling, and checkpoints of training."""
-    for path in [*Path(out).glob("*/*/parts-*/*.parquet"), *Path(out).glob("*/*/**/.*-*.pt")]:
+    """Removes what jobs would go on from: parts of labelling, checkpoints of training, decoded clips."""
+    kept = ("*/*/parts-*/*.parquet", "*/*/**/.*-*.pt", "*/*/decoded/*")
+    for path in [path for pattern in kept for path in Path(out).glob(pattern)]:
         path.unlink()

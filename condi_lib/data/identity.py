@@ -103,7 +103,9 @@ def file_identity(path, known=None):
     path = Path(path)
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     stats = [os.stat(file) for file in files]
-    found = {"size": sum(s.st_size for s in stats), "time": max((s.st_mtime_ns for s in stats), default=0)}
+    times = [(file.name, stat.st_mtime_ns) for file, stat in zip(files, stats, strict=True)]
+    time = _number(times) if path.is_dir() else stats[0].st_mtime_ns
+    found = {"size": sum(s.st_size for s in stats), "time": time}
     if known and {name: known.get(name) for name in found} == found:
         return {**found, "digest": known["digest"]}
     parts = []
@@ -113,6 +115,11 @@ def file_identity(path, known=None):
         if not path.is_dir() or file in files[:: max(1, len(files) // BLOCKS)]:
             parts += _content(file, stat.st_size)
     return {**found, "digest": _hex(*parts)}
+
+
+def _number(values):
+    """An int64 that stands for values, such as the names and times of a folder's files."""
+    return int(_hex(*values)[:15], 16)
 
 
 def _content(file, size):

@@ -52,6 +52,24 @@ def network_source(name):
     return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
 
 
+def network_sources(name):
+    """The files behind a network of the user's own: its source, and the neighbours that it imports, in turn."""
+    source, found = network_source(name), []
+    todo = [source] if source else []
+    while todo:
+        file = todo.pop()
+        if file in found:
+            continue
+        found.append(file)
+        for node in ast.walk(ast.parse(file.read_bytes(), str(file))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or "", *(a.name for a in node.names)]
+            near = (file.parent.joinpath(*n.split(".")) for n in names if n)
+            todo += [f for n in near for f in (n.with_suffix(".py"), n / "__init__.py") if f.is_file()]
+    return found
+
+
 def check_own(name):
     """Raises ValueError where there is no such file, module or function, without running any of it."""
     source, (*_, function) = network_source(name), _parts(name)

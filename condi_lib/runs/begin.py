@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from condi_lib.models import network_source
+from condi_lib.models.own import network_sources
 from condi_lib.runs.locks import will_write
 from condi_lib.runs.parameters import ROOT, STARTED_IN, check_parameters
 from condi_lib.runs.run import Run
@@ -30,7 +30,7 @@ def start(notebook, scope):
         parameters[f"{kind}_name"] or parameters[what] for kind, what in (("data", "dataset"), ("teacher", "teacher"))
     )
     run = Run(notebook, parameters, Path(parameters["out"]).joinpath(*map(folder_name, names)))
-    if source := network_source(parameters["teacher"]):
+    for source in network_sources(parameters["teacher"]):
         run.uses(source)
     if not STARTED_IN.is_relative_to(ROOT) and notebook not in READ_ONLY:
         print(f"writes below {ROOT / parameters['out']}")

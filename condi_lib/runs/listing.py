@@ -6,14 +6,14 @@ import pandas as pd
 import pyarrow.parquet
 
 from condi_lib.data import check_bad_share, check_splits, find_teacher_videos, find_videos, planted, probe_videos
-from condi_lib.data.identity import file_identity
+from condi_lib.data.identity import file_identity, values_digest
+from condi_lib.declared import ROOT
 from condi_lib.runs.locks import alone, hold
 
 ON_DISK = "videos on disk"  # what a table of videos was made from, in its provenance
 SEEN = ["path", "size", "mtime_ns", "digest"]  # its columns that say which files these are
 OPENED = ["n_frames", "fps", "ok", "error"]  # those that opening the file fills in
 ROW = ["video", "path", "start_frame", "end_frame"]
-FOUND = [*ROW, "source", "label", "class_name", "split", "fold"]
 
 
 def _found(parameters):
@@ -44,6 +44,8 @@ def write_planted(run):
     """Writes the embedded benchmark that the run's world, size and frames describe, where it is not there."""
     p = run.parameters
     root = Path(p["root"])
+    if Path(p["world"]).is_file():
+        run.uses(p["world"])
     world = planted.world_of(p["world"], p["world_changes"], p["size"], p["frames"])
     with alone(root.parent, f"{root.name} is being written"):
         planted.write(root, world)
@@ -73,8 +75,9 @@ def list_videos(run):
         videos = old if same.all() else pd.concat([old, videos]).sort_index()
     videos = videos.drop(columns="n_listed", errors="ignore")
     check_bad_share(videos.error[~videos.ok], len(videos), p["max_bad_share"])
-    if not run.stands(path, videos):
-        run.write_table(path, videos, [ON_DISK], classes=found.attrs["classes"])
+    missing = values_digest(found.attrs["missing"])
+    if not run.stands(path, videos, classes=found.attrs["classes"], missing=missing):
+        run.write_table(path, videos, [ON_DISK], classes=found.attrs["classes"], missing=missing)
     run.note(path)
     check_splits(videos[videos.ok], why=found.attrs["notes"])
     videos.attrs = found.attrs
@@ -84,6 +87,9 @@ def list_videos(run):
 def list_teacher_videos(run, videos):
     """The videos that the teacher learns from, given the study's; writes teacher_videos.parquet, returns the table."""
     p = run.parameters
+    if p["dataset"] == "planted":
+        for name in ("classInd.txt", "trainlist01.txt", "vallist01.txt"):
+            run.uses(ROOT / p["root"] / "trimmed" / name)
     found = _identified(find_teacher_videos(p["dataset"], p["root"], videos, p["teacher_segments"]))
     path = run.folder / "teacher_videos.parquet"
     if not run.stands(path, found):
@@ -99,7 +105,7 @@ def changed(path, provenance):
     be known.
     """
     parameters = provenance["parameters"]
-    if not Path(parameters["root"]).is_dir():
+    if not (ROOT / parameters["root"]).is_dir():
         return ""
     known = pyarrow.parquet.read_table(path).to_pandas()
     if Path(path).name == "videos.parquet":
@@ -109,11 +115,14 @@ def changed(path, provenance):
             return f"the data set can no longer be listed ({e})"
         if found.attrs["classes"] != provenance["classes"]:
             return "the class list changed"
-        one, other = (t[FOUND].astype(str).agg("\0".join, axis=1) for t in (known, found))
+        listed = [name for name in found if name in known and name not in (*SEEN[1:], *OPENED)]
+        one, other = (t[listed].astype(str).agg("\0".join, axis=1) for t in (known, found))
         names = {*known.video[~one.isin(set(other))], *found.video[~other.isin(set(one))]}
         if names:
             what = [n for n, t in (("new", known), ("gone", found)) if min(names) not in set(t.video)]
             return f"video {min(names)} is {what[0] if what else 'listed otherwise'}"
+        if values_digest(found.attrs["missing"]) != provenance["missing"]:
+            return "the list of videos changed"
     elif parameters["dataset"] == "planted":
         here = set(map(str, (Path(parameters["root"]) / "trimmed").rglob("*.mp4")))
         if extra := here ^ set(known.path):

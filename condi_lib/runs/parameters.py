@@ -2,7 +2,9 @@
 
 import ast
 import difflib
+import math
 import os
+import re
 from pathlib import Path
 
 from condi_lib.data import AUGMENTATIONS, DATASETS
@@ -34,6 +36,8 @@ ABOVE_0 = ("lr", "teacher_lr", "tau", "budget")
 SHARES = ("max_bad_share", "val_share")
 PATHS = ("root", "annotations", "teacher_checkpoint", "student_checkpoint", "video", "class_names")  # that are read
 MAY_BE_EMPTY = ("variants",)
+NAMES = ("variant", "variants", "data_name", "teacher_name", "other_teacher")  # of folders
+NOT_EMPTY = ("out", "figures_out", "variants", "other_teacher", "root")
 MAY_REPEAT = ("student_repeats",)
 
 
@@ -50,14 +54,20 @@ def check_parameters(notebook, scope):
     injected = [source for source in scope.get("In", []) if source.startswith("# Parameters\n")]  # papermill's cell
     assigned = [node.targets[0].id for s in injected for node in ast.parse(s).body if isinstance(node, ast.Assign)]
     values = check_values(notebook, declared, {name: scope.get(name) for name in (*declared, *assigned)})
+    found = found_paths(notebook, values)
+    scope.update(found)  # the notebook's own variables mean the same
+    return values | found
+
+
+def found_paths(notebook, values):
+    """{parameter: path} of those that are read, as `_found` finds them. Raises ParameterError."""
     if is_own(values["teacher"]) and ".py:" in values["teacher"]:
         file, function = values["teacher"].rsplit(":", 1)
         found = {"teacher": f"{_found(notebook, {'teacher': file}, 'teacher')}:{function}"}
     else:
         found = {}
     found |= {name: _found(notebook, values, name) for name in PATHS if values.get(name) not in (None, "", "shipped")}
-    scope.update(found)  # the notebook's own variables mean the same
-    return values | found
+    return found
 
 
 def _found(notebook, values, name):
@@ -114,6 +124,14 @@ def _check_list(name, value, default):
 
 
 def _check_value(name, item):
+    if isinstance(item, float) and not math.isfinite(item):
+        raise ParameterError(f"{name}: found {item}, expected a finite number")
+    if name in NAMES and isinstance(item, str) and (item in (".", "..") or re.search(r"[/\\\0]", item)):
+        raise ParameterError(f"{name}: found {item!r}, expected the name of a folder")
+    if name in NOT_EMPTY and item == "":
+        raise ParameterError(f"{name}: found an empty text, expected a name")
+    if name in ("seed", "seeds", "split_seed", "variant_seeds") and item >= 2**32:
+        raise ParameterError(f"{name}: found {item}, expected less than 2^32")
     if name == "teacher":
         try:
             check_teacher_name(item)

@@ -129,6 +129,10 @@ def _why(path, found, known):
     if found.get("schema") != SCHEMA:
         return f"it has schema {found.get('schema')!r}, expected {SCHEMA}"
     folder = folder_of(path, found)
+    for name, digest in found.get("files", {}).items():  # of a figure: its pictures and tables
+        beside = Path(path).with_name(name)
+        if not beside.is_file() or file_identity(beside)["digest"] != digest:
+            return f"{name} changed" if beside.is_file() else f"{name} is gone"
     if "run" in found and not folder.is_dir():
         return ""
     for name, was in found["made_from"].items():

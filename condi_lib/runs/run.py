@@ -128,9 +128,9 @@ class Run:
             record = self.provenance(path, digest.hexdigest(), made_from, **facts)
             out.add_key_value_metadata({"provenance": json.dumps(record)})
 
-    def write_json(self, path, values, made_from=(), with_chain=False):
+    def write_json(self, path, values, made_from=(), with_chain=False, **facts):
         """Writes values; with_chain: also the provenance of all that they were made from (for figures)."""
-        record = self.provenance(path, values_digest(values), made_from)
+        record = self.provenance(path, values_digest(values), made_from, **facts)
         if with_chain:
             record["chain"] = chain(path, record)
         text = json.dumps({**values, "provenance": record}, indent=1)
@@ -173,8 +173,8 @@ class Run:
         """Notes a file that this notebook wrote as one that what follows is made from."""
         self.inputs[self.name_of(path)] = read_provenance(path)["digest"]
 
-    def stands(self, path, table):
-        """True where the file at `path` holds this very table, written by this notebook with these parameters."""
+    def stands(self, path, table, **facts):
+        """True where the file at `path` holds this very table and says these facts, written with these parameters."""
         try:
             found = read_provenance(path)
             old = pyarrow.parquet.read_table(path, columns=[VOLATILE])[VOLATILE].to_pylist()
@@ -182,7 +182,9 @@ class Run:
             return False
         own = (found.get("schema"), found.get("notebook"), found.get("parameters"), found.get("digest"))
         new = table_digest(table.drop(columns=VOLATILE))
-        return own == (SCHEMA, self.notebook, self.made_with(), new) and old == table[VOLATILE].tolist()
+        same = own == (SCHEMA, self.notebook, self.made_with(), new) and old == table[VOLATILE].tolist()
+        foreign = {name: was for name, was in self.inputs.items() if name.startswith("file:")}
+        return same and facts.items() <= found.items() and foreign.items() <= found["made_from"].items()
 
     def read_own(self, path, **parameters):
         """A table that this notebook wrote before with these parameters; None where there is none of this schema."""
@@ -287,6 +289,8 @@ class Run:
             )
         for name in ("dataset", "teacher", "frames", "size"):
             mine, theirs = self.parameters.get(name), found["parameters"].get(name)
+            if name == "teacher" and not Path(path).is_relative_to(self.folder):
+                continue  # a neighbouring run's
             if mine != theirs and None not in (mine, theirs):
                 raise MissingStep(f"{path} was made with {name} = {theirs!r}, but this notebook has {mine!r}")
         if reason := why_stale(path, known=self.known):

@@ -6,6 +6,7 @@ import pandas as pd
 
 from condi_lib import catalogue
 from condi_lib.data import write_atomically
+from condi_lib.data.identity import file_identity
 
 
 def make_figures(run, folder, *names):
@@ -25,7 +26,7 @@ def make_figures(run, folder, *names):
         tables = [own.read_table(own.folder / f"{table}.parquet", step) for step, table in steps]
         made = getattr(figures, draw)(*tables) if draw else tables[0]
         if made is None:
-            made = plt.figure(figsize=(6, 1))
+            made = plt.figure(figsize=(6, 1), layout="none")
             made.text(0.5, 0.5, f"{name}: nothing to draw, {name}.csv has no value", ha="center", va="center")
         is_table = isinstance(made, pd.DataFrame)
         save_figure(own, folder, name, *((None, made) if is_table else (made, tables[0] if tables else None)))
@@ -50,7 +51,10 @@ def save_figure(run, folder, name, figure, table):
         write_atomically(folder / f"{name}.csv", lambda part: table.to_csv(part, **options))
         write_atomically(folder / f"{name}.md", lambda part: part.write_text(markdown(table) + "\n"))
     values = {"name": name, "rows": 0 if table is None else len(table)}
-    run.write_json(folder / f"{name}.json", values, with_chain=True)
+    endings = ("png", "svg") * (figure is not None) + ("csv", "md") * (table is not None)
+    there = [folder / f"{name}.{ending}" for ending in endings]
+    files = {path.name: file_identity(path)["digest"] for path in there}
+    run.write_json(folder / f"{name}.json", values, with_chain=True, files=files)
 
 
 def markdown(table, digits=4):

@@ -9,8 +9,10 @@ import torch
 from conftest import numbered_frames, run_notebook, ucf_tree
 
 from condi_lib import runs
+from condi_lib.data.identity import file_identity
 from condi_lib.data.planted import write_video
 from condi_lib.models import build_teacher
+from condi_lib.models.own import network_sources
 from condi_lib.runs import provenance
 from workflow import status
 
@@ -170,3 +172,39 @@ def test_status_says_what_and_why_and_fails(study, capsys):
     assert status.main(str(study.out)) == 1
     said = capsys.readouterr().out
     assert "stale, because student_start.safetensors is gone:" in said and "current: " in said
+
+
+def test_a_figure_says_when_one_of_its_files_changed_and_needs_no_run(study, tmp_path, capsys):
+    run = runs.Run("09_figures", {"dataset": "ucf101"}, study.folder)
+    table = run.read_table(study.folder / "oracle.parquet", "04_oracle")
+    runs.save_figure(run, tmp_path / "figures", "oracle", None, table)
+    found = runs.read_provenance(tmp_path / "figures" / "oracle.json")
+    assert {"oracle.parquet", "clips.parquet", "teacher.safetensors", "videos.parquet"} <= found["chain"].keys()
+    assert status.main(str(tmp_path / "figures")) == 0
+    (tmp_path / "figures" / "oracle.csv").write_text("mine")
+    assert status.main(str(tmp_path / "figures")) == 1
+    assert "stale, because oracle.csv changed" in capsys.readouterr().out
+    (tmp_path / "figures" / "oracle.csv").unlink()
+    shutil.rmtree(study.out)
+    assert status.main(str(tmp_path / "figures")) == 1
+    assert "stale, because oracle.csv is gone" in capsys.readouterr().out
+
+
+def test_what_a_network_of_ones_own_imports_counts(tmp_path):
+    (tmp_path / "net.py").write_text("import os\nfrom helper import SIGN\nfrom deep import more\n")
+    (tmp_path / "helper.py").write_text("SIGN = 1\n")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "__init__.py").write_text("")
+    (tmp_path / "deep" / "more.py").write_text("import helper\n")
+    found = {path.relative_to(tmp_path).as_posix() for path in network_sources(f"{tmp_path}/net.py:build")}
+    assert {"net.py", "helper.py", "deep/__init__.py"} <= found
+
+
+def test_pictures_that_change_places_are_another_folder(tmp_path):
+    for i in range(200):
+        (tmp_path / f"{i}.png").write_bytes(bytes([i]) * (100 + i))
+    before = file_identity(tmp_path)
+    assert file_identity(tmp_path, before) == before
+    for a, b in (("7.png", "x"), ("9.png", "7.png"), ("x", "9.png")):
+        (tmp_path / a).rename(tmp_path / b)
+    assert file_identity(tmp_path, before)["digest"] != before["digest"]

@@ -12,6 +12,7 @@ from condi_lib.runs import ROOT, declared_parameters
 from condi_lib.training import LOSSES
 from workflow.profile import check_profile, notebook_parameters
 from workflow.report import stages
+from workflow.steps import downstream, steps, upstream
 
 PROFILES = sorted((ROOT / "config").glob("*.yaml"))
 
@@ -107,3 +108,20 @@ def test_stages_add_up_the_jobs_of_a_notebook(tmp_path):
         (tmp_path / f"seed{i}").mkdir()
         (tmp_path / f"seed{i}" / "05_train_sampler.tsv").write_text(f"s\th:m:s\n{s}\t0:00:01\n")
     assert stages(tmp_path).to_dict("records") == [{"notebook": "05_train_sampler", "jobs": 2, "seconds": 3.5}]
+
+
+def test_what_a_target_needs_and_what_needs_it():
+    config = quick()
+    scores = f"{config['out']}/planted/resnext14_small/accuracy_vs_k.parquet"
+    assert upstream(config, [scores]) == {
+        *("01_dataset", "02_teacher", "03_teacher_labels", "05_train_sampler", "06_sampling")
+    }
+    assert (
+        upstream(config, []) == set(STEPS_OF_QUICK) == upstream(config, ["09_figures", "12_ablations", "00_background"])
+    )
+    assert downstream(config, ["05_train_sampler"]) == {
+        *("06_sampling", "07_fpr_fnr", "08_flops_and_time", "09_figures", "12_ablations")
+    }
+
+
+STEPS_OF_QUICK = steps(quick())
