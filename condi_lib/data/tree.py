@@ -30,7 +30,8 @@ pkl npy npz mat h5 hdf5 py ipynb sh bat srt vtt ass ssa sub align wav mp3 m4a aa
 list info nfo url lnk
 """
 _TEXT_AND_SOUND = frozenset(f".{ending}" for ending in _NO_VIDEOS.split())  # nobody wonders where these are
-_ENOUGH = 16  # pictures without anything else, in a folder that has no folder in it: the rest need not be listed
+_ENOUGH = 16  # pictures in a folder that has no folder in it: more of them are passed by their ending alone, for speed
+_ENDS = tuple(PICTURE_ENDINGS)
 
 
 def is_left_behind(name):
@@ -78,9 +79,12 @@ class Tree:
 def _look(where, has_folders):
     """(names of folders, of video files, of pictures, of other files) in a folder; pictures may be cut short."""
     folders, videos, pictures, others = [], [], [], []
+    many = False
     with os.scandir(where) as entries:
         for entry in entries:
             name = entry.name
+            if many and name.endswith(_ENDS):
+                continue
             if is_left_behind(name):
                 continue
             try:
@@ -91,8 +95,7 @@ def _look(where, has_folders):
                 folders.append(name)
             elif is_numbered_picture(name):
                 pictures.append(name)
-                if not has_folders and len(pictures) >= _ENOUGH and not videos:
-                    break
+                many = not has_folders and len(pictures) >= _ENOUGH
             elif ending(name) in VIDEO_ENDINGS and (entry.is_symlink() or entry.is_file()):  # no pipe, no device
                 videos.append(name)
             elif ending(name) not in _TEXT_AND_SOUND:
@@ -114,8 +117,8 @@ def _flow_beside_frames(folders):
 def walk(root):
     """The Tree below `root`; a folder that links lead to twice is walked once.
 
-    A folder of numbered pictures is a video unless videos lie in it. No file is opened, and of a folder with nothing
-    but pictures only the first are listed: 650,000 such folders take half a minute.
+    A folder of numbered pictures is a video unless videos lie in it: these then are, and the pictures are passed over,
+    in whatever order the folder lists them. No file is opened.
     """
     files, pictured, passed_over, todo, seen = [], [], [], [""], set()
     entered = []

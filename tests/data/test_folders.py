@@ -201,6 +201,29 @@ def test_names_that_are_not_utf8_are_bad_rows_and_tables_can_be_written(make_fil
     json.dumps(found.attrs)
 
 
+@pytest.mark.parametrize(
+    "names", [("preview.mp4",), ("video.avi", "zz.mkv"), ("v_001.jpg.mp4", "a.mp4", "m.mp4", "z.mp4")]
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_videos_beside_many_numbered_stills_are_found_in_any_order_of_the_folder(make_files, monkeypatch, names, first):
+    stills = [f"a/still_{i:03d}.jpg" for i in range(100)]
+    root, scandir = make_files([*stills, *(f"a/{name}" for name in names), "b/1.mp4"]), os.scandir
+
+    class InOrder(list):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    def in_order(path):
+        return InOrder(sorted(scandir(path), key=lambda entry: entry.name.endswith("jpg"), reverse=not first))
+
+    monkeypatch.setattr(os, "scandir", in_order)
+    tree = walk(root)
+    assert tree.videos == sorted([*(f"a/{name}" for name in names), "b/1.mp4"]) and tree.passed_over == ["a/*.jpg"]
+
+
 def test_flow_beside_frames_is_no_video_of_its_own(make_files):
     files = [f"{c}/v{i}/{kind}/{n}.png" for c in "ab" for i in range(2) for kind in ("rgb", "flow") for n in (1, 2)]
     tree = walk(make_files([*files, "a/flow/1.jpg"]))
