@@ -11,6 +11,7 @@ _WORDS = {
     "test": "test testing tst",
 }
 _SPLIT_OF = {word: split for split, words in _WORDS.items() for word in words.split()}
+KNOWN = tuple(_SPLIT_OF)  # the words that say a split
 _NO_WORDS = """
 set sets split splits data dataset video videos vid vids clip clips frame frames rawframes img imgs images rgb
 px p x the list lists file files v k full all part resized small mini tiny large original raw cropped

@@ -120,6 +120,51 @@ def test_unclear_trees_are_errors_that_list_what_was_found(make_files, more, say
     assert ".keep" in more[0] or all(f"{name}/" in str(e.value) for name in ("train",))
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        *(("TrainA", "TestA"), ("xtrain", "xtest"), ("traindata", "testdata"), ("tr", "te"), ("split1", "split2")),
+        *(("fold1", "fold2", "fold3"), ("seen", "unseen"), ("source", "target")),
+        tuple(f"fold_{i}" for i in range(10)),
+    ],
+)
+@pytest.mark.parametrize("around", ["", "all/"])
+@pytest.mark.parametrize("classes", [("archery", "bowling"), ("0", "1", "2"), ("Archery", "b 1", "b 2")])
+def test_top_folders_with_the_same_inner_folders_are_splits_that_are_not_understood(make_files, names, around, classes):
+    root = make_files([around + file for file in split_tree(names, classes)])
+    with pytest.raises(ValueError, match="hold folders of the same names.* known; expected .* testing") as e:
+        find_videos("folder", root)
+    assert all(f"{name}/ (" in str(e.value) for name in names)
+
+
+@pytest.mark.parametrize(
+    "inner, n",
+    [
+        (("camera 1", "camera 2", "camera 3"), 2),
+        (("front", "side"), 6),
+        (("v01", "v02", "v03", "v04", "v05"), 3),
+    ],
+)
+def test_folders_below_classes_are_no_classes(make_files, inner, n):
+    classes = ("archery", "bowling", "catch", "dive", "eat", "fall")[:n]
+    videos = find_videos("folder", make_files([f"{c}/{i}/{k}.mp4" for c in classes for i in inner for k in range(3)]))
+    assert videos.attrs["classes"] == list(classes) and len(videos) == n * len(inner) * 3
+    assert any("taken for the classes, not for splits" in note for note in videos.attrs["notes"])
+
+
+@pytest.mark.parametrize("around", ["train/videos", "val/Videos", "test/a b"])
+def test_a_folder_more_in_one_of_the_splits(make_files, around):
+    split = around.split("/")[0]
+    files = [name.replace(f"{split}/", f"{around}/") for name in split_tree()]
+    want = {(s, c): 2 for s in SPLITS for c in ("archery", "bowling")}
+    assert counts(find_videos("folder", make_files(files))) == want
+
+
+def test_a_single_class_with_folders_in_one_split_stays_one(make_files):
+    files = [*split_tree(("train", "val")), "test/archery/camera 1/0.mp4", "test/archery/camera 2/0.mp4"]
+    assert find_videos("folder", make_files(files)).attrs["classes"] == ["archery", "bowling"]
+
+
 def test_one_split_with_other_folders_is_unclear(make_files):
     with pytest.raises(ValueError, match=r"root: archery/ in .* says no split.*train/ \(4 videos\)"):
         find_videos("folder", make_files([*split_tree(["train"]), "archery/0.mp4"]))
