@@ -7,18 +7,46 @@ clips of one scene or source video share. attrs: notes, sentences on what was fo
 import json
 import os
 import re
+from collections import Counter, defaultdict
 
 import pandas as pd
 
 from condi_lib.data.annotations import beside, find_lists, listed_path, read_csv, read_json, read_lines
 from condi_lib.data.splits import SPLITS, split_of
-from condi_lib.data.tree import Finder, find_below, stem, walk
+from condi_lib.data.tree import Finder, find_below, spelled, stem, walk
 
 
 def some(names, n=5):
     """The first few of many names, for a sentence."""
     names = [str(name) for name in names]
     return ", ".join(names[:n]) + (f" and {len(names) - n:,} more" if len(names) > n else "")
+
+
+def _found(listed, find, notes):
+    """Rows of (video, listed path, class name, split, source), with the path on disk. notes is added to.
+
+    Where several files have one name (A/0000.avi, B/0000.avi), the video is the listed path (without its ending, where
+    that tells them apart), and the file must lie in a folder of that name.
+    """
+    paths = defaultdict(set)
+    for video, path, *_ in listed:
+        paths[spelled(video)].add(spelled(path))
+    without_ending = Counter(_bare(path) for of_video in paths.values() for path in of_video)
+    rows = []
+    for video, path, name, split, source in listed:
+        if len(paths[spelled(video)]) == 1:
+            rows.append((video, find(path), name, split, source))
+        else:
+            own = _bare(path) if without_ending[spelled(_bare(path))] == 1 else path
+            place = find(path, depth=path.count("/") + 1)
+            rows.append((own, place, name, split, f"{path.rpartition('/')[0]}/{source}"))
+    if several := [video for video, of_video in paths.items() if len(of_video) > 1]:
+        notes.append(f"files of one name are listed, each a video of its own, called by its path: {some(several)}")
+    return _rows(rows)
+
+
+def _bare(path):
+    return path.removesuffix(path.rsplit("/", 1)[-1]) + stem(path)
 
 
 def _rows(rows):
@@ -72,10 +100,10 @@ def ucf101(root, fold, annotations):
                 raise ValueError(f"{index}: has no class {file.split('/')[0]}, which {path.name} names in line {i}")
             if number and int(number) != numbers[name]:
                 raise ValueError(f"{path}, line {i}: {name} has number {number}, but {numbers[name]} in {index}")
-            rows.append((stem(file), find(file), name, split, re.sub(r"_c\d+$", "", stem(file))))
+            rows.append((stem(file), file, name, split, re.sub(r"_c\d+$", "", stem(file))))
     if not rows:
         raise ValueError(f"fold: {index.parent} has no trainlist{fold:02d}.txt or testlist{fold:02d}.txt with videos")
-    return _rows(rows), _in_order(numbers), _attrs(tree, find, notes)
+    return _found(rows, find, notes), _in_order(numbers), _attrs(tree, find, notes)
 
 
 def hmdb51(root, fold, annotations):
@@ -92,12 +120,13 @@ def hmdb51(root, fold, annotations):
                 raise ValueError(f"{path}, line {i}: found {line!r}, expected a file and 0, 1 or 2")
             if use != "0":
                 video, split = stem(listed_path(file)), "train" if use == "1" else "test"
-                rows.append((video, find(f"{name}/{listed_path(file)}"), name, split, video.split(f"_{name}_")[0]))
+                rows.append((video, f"{name}/{listed_path(file)}", name, split, video.split(f"_{name}_")[0]))
         if len(rows) == n:
             notes.append(f"{path} names no video")
     if not rows:
         raise ValueError(f"fold: the lists {lists[0].parent}/*{end} name no video")
-    return _rows(rows), sorted(path.name[: -len(end)] for path in lists), _attrs(tree, find, notes)
+    classes = sorted(path.name[: -len(end)] for path in lists)
+    return _found(rows, find, notes), classes, _attrs(tree, find, notes)
 
 
 def kinetics(root, fold, annotations):
@@ -188,8 +217,8 @@ def mit(root, fold, annotations):
             if name not in numbers:
                 raise _unknown_class(path, name, index, numbers)
             video = os.path.splitext(listed_path(file))[0]
-            rows.append((video, find(f"{folder}/{listed_path(file)}"), name, split, re.sub(r"_\d+$", "", video)))
-    return _rows(rows), _in_order(numbers), _attrs(tree, find, notes)
+            rows.append((video, f"{folder}/{listed_path(file)}", name, split, re.sub(r"_\d+$", "", video)))
+    return _found(rows, find, notes), _in_order(numbers), _attrs(tree, find, notes)
 
 
 def jester(root, fold, annotations):

@@ -203,17 +203,18 @@ class Finder:
             shared += 1
         return shared, path.endswith(listed), ending(path) == ending(listed), stem(path) == stem(listed)
 
-    def __call__(self, listed):
+    def __call__(self, listed, depth=None):
         """The path below the root, or None."""
+        depth = depth or self.depth
         there = self.by_stem.get(self.key(stem(listed)))
         if not there:
             return None
-        if len(there) == 1 and self.depth == 1:
+        if len(there) == 1 and depth == 1:
             return there[0]
         ranked = sorted(((self._rank(path, listed), -path.count("/")), path) for path in there)
         (rank, _), path = max(ranked, key=lambda pair: pair[0])
         self.copies += sum(other[0][0] == rank for other in ranked) > 1
-        return path if rank[0] + 1 >= self.depth else None
+        return path if rank[0] + 1 >= depth else None
 
 
 def find_below(root, names, deepest=2):

@@ -152,6 +152,49 @@ def test_a_copy_beside_is_said_and_the_listed_path_is_taken(make_files):
     assert not videos.path.str.contains("small").any() and len(videos) == 8
 
 
+SAME_NAMES = {
+    "ucf101": {
+        "classInd.txt": "1 A\n2 B\n",
+        "trainlist01.txt": "".join(f"{c}/{i:04d}.avi {n}\n" for n, c in ((1, "A"), (2, "B")) for i in range(4)),
+        "testlist01.txt": "".join(f"{c}/{i:04d}.avi\n" for c in "AB" for i in range(4, 6)),
+    },
+    "hmdb51": {f"{c}_test_split1.txt": "".join(f"{i:04d}.avi {1 + (i > 3)}\n" for i in range(6)) for c in ("A", "B")},
+}
+
+
+@pytest.mark.parametrize("dataset", SAME_NAMES)
+@pytest.mark.parametrize("around, end", [("", "avi"), ("deeper/all/", "mp4")])
+def test_files_of_one_name_in_two_classes_are_two_videos(make_files, dataset, around, end):
+    videos = {f"{around}{c}/{i:04d}.{end}": "" for c in "AB" for i in range(6)}
+    root = make_files(SAME_NAMES[dataset] | videos)
+    found = find_videos(dataset, root)
+    assert list(found.video) == sorted(f"{c}/{i:04d}" for c in "AB" for i in range(6))
+    assert (found.path == f"{root}/{around}" + found.video + f".{end}").all()
+    assert (found.class_name == found.video.str[0]).all() and (found.source == found.video).all()
+    assert found.groupby("class_name").split.value_counts()[:, "test"].to_dict() == {"A": 2, "B": 2}
+    assert any("files of one name are listed" in note for note in found.attrs["notes"])
+    (root / f"{around}B/0003.{end}").unlink()
+    found = find_videos(dataset, root)
+    assert found.attrs["missing"] == ["B/0003"] and found.path.is_unique  # never the other class's file
+
+
+def test_files_of_one_name_and_two_endings_are_two_videos(make_files):
+    files = ucf_files() | {"Archery/v_Archery_g03_c01.mp4": ""}
+    files["trainlist01.txt"] += "Archery/v_Archery_g03_c01.mp4 1\n"
+    found = find_videos("ucf101", make_files(files))
+    assert len(found) == 9 and found.path.is_unique and found.attrs["missing"] == []
+
+
+def test_a_name_in_training_and_in_validation_of_moments_is_two_videos(make_files):
+    lists, videos = published("mit")
+    lists["validationSet.csv"] = lists["trainingSet.csv"]
+    trained = [name for name in videos if name.startswith("training/")]
+    there = [*trained, *(name.replace("training/", "validation/") for name in trained)]
+    found = find_videos("mit", make_files(lists | dict.fromkeys(there, "")))
+    assert len(found) == 12 and found.path.is_unique and (found.split == "test").sum() == 6
+    assert (found.path.str.contains("/validation/") == (found.split == "test")).all()
+
+
 def kinetics_files(**labels):
     """Two training and two validation videos of each class; labels: class -> on disk?"""
     rows = [(c, f"{c}{s}{i}", s) for c in labels for s in ("train", "val") for i in range(2)]
