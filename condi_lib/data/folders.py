@@ -25,7 +25,7 @@ def folder(root, fold, annotations):
         raise ValueError(
             f"root: {root} has no video in <class>/ or <split>/<class>/; found {', '.join(found) or 'nothing'}"
         )
-    tops, notes = Counter(parts[0] for parts in below.values()), []
+    tops, notes = Counter(parts[0] for parts in below.values()), tree.notes
     splits = _splits_in(tops)
     with_classes = {parts[0] for parts in below.values() if len(parts) > 2} & splits.keys()
     inner = {parts[1] for parts in below.values() if len(parts) > 2}

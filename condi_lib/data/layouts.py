@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 
 import pandas as pd
 
-from condi_lib.data.annotations import beside, find_lists, listed_path, read_csv, read_json, read_lines
+from condi_lib.data.annotations import beside, find_lists, find_most_lists, listed_path, read_csv, read_json, read_lines
 from condi_lib.data.splits import SPLITS, split_of
 from condi_lib.data.tree import Finder, find_below, spelled, stem, walk
 
@@ -56,7 +56,7 @@ def _rows(rows):
 def _attrs(tree, find, notes):
     if find.copies:
         notes.append(f"{find.copies:,} listed videos lie in root more than once: the first by name is taken")
-    return {"passed_over": tree.passed_over, "notes": notes, "not_utf8": tree.not_utf8}
+    return {"passed_over": tree.passed_over, "notes": [*notes, *tree.notes], "not_utf8": tree.not_utf8}
 
 
 def _numbers(path, separator=None, last=False):
@@ -109,7 +109,7 @@ def ucf101(root, fold, annotations):
 def hmdb51(root, fold, annotations):
     """<class>_test_split<fold>.txt, a line "<file> <0 unused, 1 train, 2 test>"; <class>/<file>."""
     end = f"_test_split{fold}.txt"
-    lists = find_lists(root, annotations, [f"*{end}"], "HMDB-51's split files, fold 1, 2 or 3")
+    lists, left = find_most_lists(root, annotations, [f"*{end}"], "HMDB-51's split files, fold 1, 2 or 3")
     tree = walk(root)
     find, rows, notes = Finder(tree), [], []
     for path in lists:
@@ -123,6 +123,8 @@ def hmdb51(root, fold, annotations):
                 rows.append((video, f"{name}/{listed_path(file)}", name, split, video.split(f"_{name}_")[0]))
         if len(rows) == n:
             notes.append(f"{path} names no video")
+    if left:
+        notes.append(f"the {len(lists):,} lists in {lists[0].parent} are read, and others left out: {some(left)}")
     if not rows:
         raise ValueError(f"fold: the lists {lists[0].parent}/*{end} name no video")
     classes = sorted(path.name[: -len(end)] for path in lists)

@@ -37,6 +37,8 @@ LEFT_BEHIND = [
     "train/archery/Thumbs.db",
     "desktop.ini",
     "#recycle/archery/0.mp4",
+    "RECYCLER/S-1-5-21-1/Dc1.mp4",
+    "lost+found/x/0.mp4",
     ".git/archery/0.mp4",
 ]
 
@@ -46,6 +48,40 @@ def test_what_systems_leave_is_passed_over_and_not_even_named(make_files):
     found = find_videos("folder", make_files(LEFT_BEHIND))
     pd.testing.assert_frame_equal(found, want)
     assert found.attrs["passed_over"] == [] and found.attrs["classes"] == ["archery", "bowling"]
+
+
+@pytest.mark.parametrize("name", ["recycled", "RECYCLER", "lost+found", "Temporary Items"])
+@pytest.mark.parametrize("tops", [SPLITS, ("",)])
+def test_classes_named_like_folders_of_systems_are_classes(make_files, name, tops):
+    if tops == ("",) and not name.lower().startswith("recycle"):
+        name += " 2"
+    files = [f"{top}/{c}/{i}.mp4".lstrip("/") for top in tops for c in (name, "bowling") for i in range(9)]
+    found = find_videos("folder", make_files(files))
+    assert found.attrs["classes"] == sorted([name, "bowling"]) and len(found) == len(files)
+
+
+def test_hidden_videos_and_sound_that_may_be_video_are_passed_over_and_named(make_files):
+    odd = ["train/archery/...baby one more time.mp4", "train/archery/9.ogg"]
+    found = find_videos("folder", make_files([*split_tree(), *odd, "train/archery/._9.mp4", "train/.x/0.mp4"]))
+    assert found.attrs["passed_over"] == odd and len(found) == 12
+
+
+@pytest.mark.parametrize("link, to", [("val", "test"), ("test", "val"), ("train/catch", "train/bowling")])
+def test_a_link_to_a_folder_that_is_there_is_noted_and_the_folder_is_read(make_files, link, to):
+    files = [name for name in split_tree() if not name.startswith(f"{link}/")]
+    root = make_files(files)
+    (root / link).symlink_to(root / to)
+    found = find_videos("folder", root)
+    assert sorted(found.video) == sorted(files)
+    assert any(note.startswith(f"{link}/ is {to}/ by a link") for note in found.attrs["notes"])
+
+
+def test_a_link_to_a_folder_elsewhere_is_read(make_files, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    root = make_files(split_tree())
+    (root / "train/archery").rename(elsewhere / "archery")
+    (root / "train/archery").symlink_to(elsewhere / "archery")
+    assert sorted(find_videos("folder", root).video) == sorted(split_tree())
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,15 @@ def test_hmdb51_a_folder_per_rar(make_files, where):
     assert len(videos) == 12 and videos.attrs["missing"] == [] and set(videos.class_name) == {"catch", "clap"}
 
 
+def test_a_stray_copy_of_one_of_hmdb51s_lists_is_left_out_and_named(make_files):
+    lists, videos = published("hmdb51")
+    files = {f"splits/{name}": text for name, text in lists.items()} | dict.fromkeys(videos, "")
+    want = find_videos("hmdb51", make_files(files))
+    found = find_videos("hmdb51", make_files({"clap_test_split1.txt": lists["clap_test_split1.txt"]}))
+    pd.testing.assert_frame_equal(found, want)
+    assert any("left out" in note and "clap_test_split1.txt" in note for note in found.attrs["notes"])
+
+
 def test_names_of_lists_in_any_letter_case_and_paths_with_backslashes(make_files):
     files = {n.replace("list01", "LIST01"): t.replace("/", "\\") for n, t in ucf_files().items()}
     assert len(find_videos("ucf101", make_files({n.replace("classInd", "ClassInd"): t for n, t in files.items()}))) == 8
