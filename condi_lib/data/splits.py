@@ -34,6 +34,23 @@ def split_of(name):
     return "" if others else split
 
 
+def in_one_split(rows, by, notes):
+    """The rows without those for val that are for test, too, which notes says. `by` is the column that says which
+    video. Raises ValueError for one in any other two splits, naming it.
+    """
+    if not rows[by].duplicated().any():
+        return rows
+    splits = rows.groupby(by).split.agg(lambda of_video: "+".join(sorted(set(of_video))))
+    several = splits[splits.str.contains("+", regex=False)]
+    leaks = several[several != "test+val"]
+    if len(leaks):
+        names = " = ".join(rows.video[rows[by] == leaks.index[0]].unique())
+        raise ValueError(f"split: {names} is in {' and in '.join(leaks.iloc[0].split('+'))} ({len(leaks):,} such)")
+    if len(several):
+        notes.append(f"{len(several):,} videos are listed for val and for test: they count as test")
+    return rows[~(rows[by].isin(several.index) & (rows.split == "val"))]
+
+
 def carve(videos, from_split, to_split, share, seed):
     """Moves about `share` of each class's sources (videos of one scene) from one split to another, at random, seeded.
 

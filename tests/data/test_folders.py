@@ -76,6 +76,30 @@ def test_a_link_to_a_folder_that_is_there_is_noted_and_the_folder_is_read(make_f
     assert any(note.startswith(f"{link}/ is {to}/ by a link") for note in found.attrs["notes"])
 
 
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_one_file_in_two_splits_by_a_link_is_an_error_and_in_one_split_a_note(make_files, link):
+    root = make_files(split_tree())
+    link(root / "train/archery/0.mp4", root / "train/archery/again.mp4")
+    found = find_videos("folder", root)
+    assert "1 videos are the same file as another one: train/archery/again.mp4" in found.attrs["notes"]
+    assert found[found.video.str.contains("again|train/archery/0")].source.nunique() == 1 and len(found) == 13
+    link(root / "val/archery/0.mp4", root / "test/archery/of val.mp4")
+    found = find_videos("folder", root)
+    assert "val/archery/0.mp4" not in set(found.video) and len(found) == 13
+    assert any("1 videos are listed for val and for test: they count as test" in note for note in found.attrs["notes"])
+    link(root / "train/archery/0.mp4", root / "test/archery/leak.mp4")
+    with pytest.raises(ValueError, match="split: test/archery/leak.mp4 = train/archery/0.mp4 .* is in test and in tr"):
+        find_videos("folder", root)
+
+
+def test_links_to_one_file_stay_on_one_side_where_no_split_is_given(make_files):
+    root = make_files([f"{c}/{i}.mp4" for c in "ab" for i in range(10)])
+    for i in range(10):
+        os.symlink(root / f"a/{i}.mp4", root / f"a/{i} again.mp4")
+    found = find_videos("folder", root)
+    assert (found.groupby("source").split.nunique() == 1).all() and found.source.nunique() == 20
+
+
 def test_a_link_to_a_folder_elsewhere_is_read(make_files, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     root = make_files(split_tree())

@@ -194,6 +194,47 @@ def test_files_of_one_name_and_two_endings_are_two_videos(make_files):
     assert len(found) == 9 and found.path.is_unique and found.attrs["missing"] == []
 
 
+def copy_in_lists(dataset, lists):
+    """The lists of published(dataset), with a training video named for testing or validation, too; its name."""
+    if dataset == "ucf101":
+        lists["testlist01.txt"] += lists["trainlist01.txt"].splitlines()[0].rsplit(None, 1)[0] + "\n"
+        return "v_catch_g03_c01"
+    if dataset == "kinetics":
+        lists["val.csv"] += lists["train.csv"].splitlines()[1].replace(",train", ",val") + "\n"
+        return "catchtrain0_000001_000011"
+    lists["jester-v1-validation.csv"] += lists["jester-v1-train.csv"].splitlines()[0] + "\n"
+    return "1"
+
+
+@pytest.mark.parametrize("dataset", ["ucf101", "kinetics", "jester"])
+def test_a_video_that_lists_name_for_two_splits_is_an_error(make_files, dataset):
+    lists, videos = published(dataset)
+    name = copy_in_lists(dataset, lists)
+    with pytest.raises(ValueError, match=rf"split: {name} is in (test|train) and in (train|val) \(1 such\)"):
+        find_videos(dataset, make_files(lists | dict.fromkeys(videos, "")))
+
+
+def test_a_video_listed_twice_for_one_split_is_noted(make_files):
+    files = kinetics_files(a=["train", "val"], b=["train", "val"])
+    want = find_videos("kinetics", make_files(files))
+    files["train.csv"] += files["train.csv"].splitlines()[1] + "\nb,btrain0,1,11,train\na,btrain1,1,11,train\n"
+    found = find_videos("kinetics", make_files(files))
+    pd.testing.assert_frame_equal(found, want)
+    assert (
+        "3 lines name a video again, and the first of each counts; 1 videos are of several classes there"
+        in (found.attrs["notes"])
+    )
+
+
+def test_a_link_in_another_split_is_an_error_in_published_layouts(make_files):
+    root = make_files(ucf_files())
+    copy = root / "Bowling/v_Bowling_g01_c01.avi"
+    copy.unlink()
+    copy.symlink_to(root / "Bowling/v_Bowling_g03_c01.avi")
+    with pytest.raises(ValueError, match="split: v_Bowling_g01_c01 = v_Bowling_g03_c01 is in test and in train"):
+        find_videos("ucf101", root)
+
+
 def test_a_name_in_training_and_in_validation_of_moments_is_two_videos(make_files):
     lists, videos = published("mit")
     lists["validationSet.csv"] = lists["trainingSet.csv"]

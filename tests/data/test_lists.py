@@ -239,6 +239,15 @@ def test_a_video_of_train_in_test_is_an_error(make_files):
         find_videos("list", make_files(videos_at() | files))
 
 
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_a_link_of_train_in_test_is_an_error(make_files, link):
+    root = make_files({"train.txt": "a/0.mp4 0\na/1.mp4 1\n", "test.txt": "a/2.mp4 0\na/3.mp4 1\n", "a/0.mp4": ""})
+    make_files(["a/1.mp4", "a/2.mp4"])
+    link(root / "a/0.mp4", root / "a/3.mp4")
+    with pytest.raises(ValueError, match="split: a/0.mp4 = a/3.mp4 is in test and in train"):
+        find_videos("list", root)
+
+
 @pytest.fixture
 def real(tmp_path):
     """Six videos of 9 frames in a and b, and a list with columns; real(rows) -> the root."""
