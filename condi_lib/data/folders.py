@@ -57,6 +57,7 @@ def folder(root, fold, annotations):
     if bare:
         notes.append(f"folders without a video are no classes: {some(bare)}")
     videos = pd.DataFrame(rows, columns=["path", "class_name", "split"])
+    videos = videos.assign(class_name=_one_spelling(videos.class_name, notes))
     videos = videos.assign(video=videos.path, source=videos.path)
     attrs = {"passed_over": sorted(tree.passed_over + left), "notes": notes, "not_utf8": tree.not_utf8}
     return videos, sorted(set(videos.class_name)), attrs
@@ -84,6 +85,17 @@ def folded(name):
 
 # Parts of names that may mean a split, for telling the takes of a class from the classes of a split
 _MAY_BE_SPLITS = re.compile("train|test|val|seen|label|source|target|split|fold|set|part|^(tr|te|va|ts|dev)$")
+
+
+def _one_spelling(names, notes):
+    """The class names, those that are spelled in several ways in the commonest of these. notes is added to."""
+    times = Counter(names)
+    ways = defaultdict(list)
+    for name in sorted(times, key=lambda name: (-times[name], name)):
+        ways[folded(name)].append(name)
+    if several := [" = ".join(of_class) for of_class in ways.values() if len(of_class) > 1]:
+        notes.append(f"{len(several):,} classes are spelled in several ways, and each is one class: {some(several)}")
+    return names.map({name: of_class[0] for of_class in ways.values() for name in of_class})
 
 
 def _check_no_splits(root, tops, below):
@@ -155,11 +167,11 @@ def _shown(names, tops):
 def _check_beside(root, tops, splits, below, empty):
     """Raises ValueError where a folder beside the splits may be one too, a split is empty or has two folders."""
     found = f"found {_shown(tops, tops)}; expected <split>/<class>/<video> with train, val and test"
-    classes = {parts[1] for parts in below.values() if parts[0] in splits and len(parts) > 2}
+    classes = {folded(parts[1]) for parts in below.values() if parts[0] in splits and len(parts) > 2}
     for path, parts in below.items():
         if parts[0] in splits:
             continue
-        if len(set(splits.values())) == 1 or len(parts) > 2 and parts[1] in classes:
+        if len(set(splits.values())) == 1 or len(parts) > 2 and folded(parts[1]) in classes:
             raise ValueError(f"root: {parts[0]}/ in {root} says no split, and holds {path}; {found}")
     names = {name for name in empty if "/" not in name}
     hollow = sorted(names & _splits_in({*tops, *names}).keys())

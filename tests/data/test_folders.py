@@ -220,6 +220,19 @@ def test_a_folder_more_in_one_of_the_splits(make_files, around):
     assert counts(find_videos("folder", make_files(files))) == want
 
 
+@pytest.mark.parametrize(
+    "name, other",
+    [("Riding Horse", "riding_horse"), ("caf\u00e9", "cafe\u0301"), ("archery", "ARCHERY"), ("a_b", "a  b")],
+)
+def test_a_class_spelled_otherwise_in_another_split_is_the_same(make_files, name, other):
+    files = [*split_tree(("train", "val"), (name, "bowling")), *split_tree(("test",), (other, "bowling"))]
+    found = find_videos("folder", make_files(files))
+    assert found.attrs["classes"] == sorted([name, "bowling"]) and sorted(found.video) == sorted(files)
+    assert counts(found) == {(s, c): 2 for s in SPLITS for c in (name, "bowling")}
+    assert f"1 classes are spelled in several ways, and each is one class: {name} = {other}" in found.attrs["notes"]
+    assert found.attrs["classes_without_training_videos"] == []
+
+
 def test_a_single_class_with_folders_in_one_split_stays_one(make_files):
     files = [*split_tree(("train", "val")), "test/archery/camera 1/0.mp4", "test/archery/camera 2/0.mp4"]
     assert find_videos("folder", make_files(files)).attrs["classes"] == ["archery", "bowling"]
