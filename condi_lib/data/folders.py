@@ -5,9 +5,9 @@ from collections import Counter, defaultdict
 
 import pandas as pd
 
-from condi_lib.data.layouts import some
+from condi_lib.data.layouts import one_spelling, some
 from condi_lib.data.splits import KNOWN, words_of
-from condi_lib.data.tree import spelled, walk
+from condi_lib.data.tree import folded, walk
 
 
 def folder(root, fold, annotations):
@@ -57,7 +57,7 @@ def folder(root, fold, annotations):
     if bare:
         notes.append(f"folders without a video are no classes: {some(bare)}")
     videos = pd.DataFrame(rows, columns=["path", "class_name", "split"])
-    videos = videos.assign(class_name=_one_spelling(videos.class_name, notes))
+    videos = videos.assign(class_name=one_spelling(videos.class_name, notes))
     videos = videos.assign(video=videos.path, source=videos.path)
     attrs = {"passed_over": sorted(tree.passed_over + left), "notes": notes, "not_utf8": tree.not_utf8}
     return videos, sorted(set(videos.class_name)), attrs
@@ -78,24 +78,8 @@ def _without_inner_folders(below, splits):
     return {path: [p[0], *p[2:]] if p[0] in one and len(p) > 2 else p for path, p in below.items()}
 
 
-def folded(name):
-    """A class name for comparing: letter case, composed accents, and _ or blanks between words count for nothing."""
-    return re.sub(r"[_\s]+", " ", spelled(name)).strip()
-
-
 # Parts of names that may mean a split, for telling the takes of a class from the classes of a split
 _MAY_BE_SPLITS = re.compile("train|test|val|seen|label|source|target|split|fold|set|part|^(tr|te|va|ts|dev)$")
-
-
-def _one_spelling(names, notes):
-    """The class names, those that are spelled in several ways in the commonest of these. notes is added to."""
-    times = Counter(names)
-    ways = defaultdict(list)
-    for name in sorted(times, key=lambda name: (-times[name], name)):
-        ways[folded(name)].append(name)
-    if several := [" = ".join(of_class) for of_class in ways.values() if len(of_class) > 1]:
-        notes.append(f"{len(several):,} classes are spelled in several ways, and each is one class: {some(several)}")
-    return names.map({name: of_class[0] for of_class in ways.values() for name in of_class})
 
 
 def _check_no_splits(root, tops, below):

@@ -13,13 +13,24 @@ import pandas as pd
 
 from condi_lib.data.annotations import beside, find_lists, find_most_lists, listed_path, read_csv, read_json, read_lines
 from condi_lib.data.splits import SPLITS, split_of
-from condi_lib.data.tree import Finder, find_below, spelled, stem, walk
+from condi_lib.data.tree import Finder, find_below, folded, spelled, stem, walk
 
 
 def some(names, n=5):
     """The first few of many names, for a sentence."""
     names = [str(name) for name in names]
     return ", ".join(names[:n]) + (f" and {len(names) - n:,} more" if len(names) > n else "")
+
+
+def one_spelling(names, notes):
+    """The class names, those that are spelled in several ways in the commonest of these. notes is added to."""
+    times = Counter(names)
+    ways = defaultdict(list)
+    for name in sorted(times, key=lambda name: (-times[name], name)):
+        ways[folded(name)].append(name)
+    if several := [" = ".join(of_class) for of_class in ways.values() if len(of_class) > 1]:
+        notes.append(f"{len(several):,} classes are spelled in several ways, and each is one class: {some(several)}")
+    return names.map({name: of_class[0] for of_class in ways.values() for name in of_class})
 
 
 def _found(listed, find, notes):
@@ -163,6 +174,7 @@ def kinetics(root, fold, annotations):
     if not tables or not sum(map(len, tables)):
         raise ValueError(f"annotations: {some(paths)} hold no labels")
     table, tree = pd.concat(tables, ignore_index=True), walk(root)
+    table = table.assign(label=one_spelling(table.label, notes))
     find = Finder(tree, exact=True)
     path = [find(video) or find(name) for video, name in zip(table.video, table.youtube_id, strict=True)]
     rows = {"video": table.video, "path": path, "class_name": table.label, "split": table.split}

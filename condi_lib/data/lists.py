@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from condi_lib.data.annotations import read_json, read_lines
+from condi_lib.data.layouts import one_spelling
 from condi_lib.data.list_files import choose_lists, read_list
 from condi_lib.data.splits import in_one_split, split_of
-from condi_lib.data.tree import ending, is_left_behind, printable, stem
+from condi_lib.data.tree import ending, folded, is_left_behind, printable, stem
 
 MAX_CLASSES = 100_000
 
@@ -172,7 +173,13 @@ def _classes(table, class_files, notes):
         names, numbers = found[class_files[0]]
         by_number &= not given.isin(names).mean() > 0.5
     if not by_number:
-        classes = names or sorted(given.unique())
+        if names:
+            known = {folded(name): name for name in names}
+            known |= {name: name for name in names}
+            labels = labels.map(lambda label: known.get(label, known.get(folded(label), label)))
+        else:
+            labels = one_spelling(labels, notes)
+        classes = names or sorted(labels[labels != ""].unique())
         return labels.where(labels.isin(classes), ""), classes
     value = pd.to_numeric(labels.where(labels.str.fullmatch(r"\d+"), "-1"))
     largest = value.max()

@@ -1,6 +1,7 @@
 """What lies below a folder: video files, folders of numbered pictures, and what is passed over. Nothing is opened."""
 
 import os
+import re
 import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
@@ -193,6 +194,11 @@ def walk(root):
 def spelled(name):
     """A name for comparing: letter case, and how accents are composed (macOS, others), differ between copies."""
     return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).lower()
+
+
+def folded(name):
+    """A class name for comparing: letter case, composed accents, and _ or blanks between words count for nothing."""
+    return re.sub(r"[_\s]+", " ", spelled(name)).strip()
 
 
 class Finder:

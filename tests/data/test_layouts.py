@@ -226,6 +226,14 @@ def test_a_video_listed_twice_for_one_split_is_noted(make_files):
     )
 
 
+def test_a_class_spelled_otherwise_in_kinetics_validation_list_is_the_same(make_files):
+    files = kinetics_files(abc=["train", "val"], b=["train", "val"])
+    files["val.csv"] = files["val.csv"].replace("abc,", "Abc,")
+    videos = find_videos("kinetics", make_files(files))
+    assert videos.attrs["classes"] == ["Abc", "b"] and len(videos) == 8
+    assert any("Abc = abc" in note for note in videos.attrs["notes"])
+
+
 def test_a_link_in_another_split_is_an_error_in_published_layouts(make_files):
     root = make_files(ucf_files())
     copy = root / "Bowling/v_Bowling_g01_c01.avi"

@@ -109,6 +109,20 @@ def test_numbers_from_zero_beside_a_class_file_that_counts_from_one(make_files):
     )
 
 
+@pytest.mark.parametrize("class_file", [True, False])
+def test_class_names_spelled_otherwise_in_another_list_are_the_same(make_files, class_file):
+    names = {"train": ("Riding Horse", "caf\u00e9"), "test": ("riding_horse", "Cafe\u0301")}
+    files = {f"v/{split}{k}{i}.mp4": "" for split in names for k in (0, 1) for i in range(3 if split == "train" else 2)}
+    for split, of in names.items():
+        rows = [f"{f},{of[int(f[-6])]}\n" for f in files if f"/{split}" in f]
+        files |= {f"{split}.csv": "path,label\n" + "".join(rows)}
+    files |= {"classes.txt": "caf\u00e9\nRiding Horse\n"} if class_file else {}
+    videos = find_videos("list", make_files(files))
+    assert videos.attrs["classes"] == sorted(names["train"], reverse=class_file)
+    assert (videos.error == "").all() and len(videos) == 10
+    assert (videos.class_name == videos.video.str[-6].map({"0": "Riding Horse", "1": "caf\u00e9"})).all()
+
+
 def test_a_class_file_of_more_classes_than_are_listed(make_files):
     videos = find_videos(
         "list", make_files(videos_at() | per_split("{path} {n}") | {"classes.txt": "archery\nbowling\nclimbing\n"})
