@@ -138,6 +138,33 @@ def find_most_lists(root, annotations, patterns, what):
     return most, [path for files in found if files is not most for path in files]
 
 
+def find_fitting_lists(root, annotations, patterns, what, read, fault, surely):
+    """({path: content}, sentences on files passed over): the lists of the shallowest folder with one that fits.
+
+    read(path) -> content, or ValueError; fault(content) -> what is wrong with it, or "". A file that is named like the
+    true ones (surely(path)), or that `annotations` names, is not passed over. Raises ValueError, naming it.
+    """
+    left = []
+    for files in _candidates(root, annotations, patterns, what):
+        good = {}
+        for path in files:
+            try:
+                content = read(path)
+                why = fault(content) and f"{path}: {fault(content)}"
+            except ValueError as e:
+                why = str(e)
+            if not why:
+                good[path] = content
+            elif surely(path) or (annotations and Path(annotations).expanduser() == path):
+                raise ValueError(f"{why}; expected {what}")
+            else:
+                left.append(why)
+        if good:
+            return good, [f"passed over as no list: {why}" for why in left]
+    more = f" ({len(left):,} such)" if len(left) > 1 else ""
+    raise ValueError(f"{left[0]}{more}; expected {what}")
+
+
 def beside(path, name):
     """The file of this name, letter case apart, in the folder of `path`; it may not be there."""
     found = files_in(path.parent, [name])

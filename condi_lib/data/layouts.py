@@ -11,7 +11,16 @@ from collections import Counter, defaultdict
 
 import pandas as pd
 
-from condi_lib.data.annotations import beside, find_lists, find_most_lists, listed_path, read_csv, read_json, read_lines
+from condi_lib.data.annotations import (
+    beside,
+    find_fitting_lists,
+    find_lists,
+    find_most_lists,
+    listed_path,
+    read_csv,
+    read_json,
+    read_lines,
+)
 from condi_lib.data.splits import SPLITS, split_of
 from condi_lib.data.tree import Finder, find_below, folded, spelled, stem, walk
 
@@ -144,11 +153,14 @@ def hmdb51(root, fold, annotations):
 
 def kinetics(root, fold, annotations):
     """CSVs (label, youtube_id, time_start, time_end, split); <id>_<start>_<end> (6 digits) or <id>, in any folder."""
-    paths = find_lists(root, annotations, ["*.csv"], "Kinetics' CSV files")
     wanted = ["label", "youtube_id", "time_start", "time_end", "split"]
-    tables, notes = [], []
-    for path in paths:
-        table = read_csv(path)
+    contents, notes = find_fitting_lists(
+        *(root, annotations, ["*.csv"], f"Kinetics' CSV files, with columns {', '.join(wanted)}", read_csv),
+        lambda table: "" if "youtube_id" in table else f"has no column youtube_id, but {some(table.columns) or 'none'}",
+        lambda path: split_of(re.sub(r"kinetics|k?[4-7]00", "", path.stem.lower())),
+    )
+    tables = []
+    for path, table in contents.items():
         if "label" not in table:  # a test list whose labels are held out
             notes.append(f"{path} has no labels and is left out (columns {some(table.columns)})")
             continue
@@ -156,6 +168,7 @@ def kinetics(root, fold, annotations):
             raise ValueError(f"{path}: has no column {lacking[0]}; expected {', '.join(wanted)}")
         if not len(table):
             notes.append(f"{path} names no video")
+            continue
         split = table.split.map({name: split_of(name) for name in table.split.unique()})
         if (split == "").any():
             found = table.split[split == ""].iloc[0]
@@ -171,8 +184,8 @@ def kinetics(root, fold, annotations):
             times.append(seconds.astype(int).map("{:06d}".format))
         video = table.youtube_id + "_" + times[0] + "_" + times[1]
         tables.append(table[["label", "youtube_id"]].assign(video=video, split=split))
-    if not tables or not sum(map(len, tables)):
-        raise ValueError(f"annotations: {some(paths)} hold no labels")
+    if not tables:
+        raise ValueError(f"annotations: {some(contents)} name no video with a label; {'; '.join(notes)}")
     table, tree = pd.concat(tables, ignore_index=True), walk(root)
     table = table.assign(label=one_spelling(table.label, notes))
     find = Finder(tree, exact=True)
@@ -186,33 +199,49 @@ def activitynet(root, fold, annotations):
 
     Column segments is the JSON of all [start, end, label] of the video, in seconds.
     """
-    found = find_lists(root, annotations, ["*.json"], "ActivityNet's JSON")
-    contents = {path: read_json(path) for path in found}
-    path = next((p for p in found if isinstance(contents[p], dict) and "database" in contents[p]), None)
-    if path is None:
-        raise ValueError(f'{found[0]}: has no "database"; expected ActivityNet\'s JSON')
+    contents, notes = find_fitting_lists(
+        *(root, annotations, ["*.json"], "ActivityNet's JSON", read_json),
+        lambda found: (
+            "" if isinstance(found, dict) and isinstance(found.get("database"), dict) else 'has no "database"'
+        ),
+        lambda path: "activity" in path.name.lower(),
+    )
+    path, *left = contents
+    if left:
+        notes.append(f"{path} is read, and others like it are left out: {some(left)}")
     database, tree = contents[path]["database"], walk(root)
-    find, rows, others, segments = Finder(tree, exact=True), [], {}, {}
+    find, rows, others, segments, labels, bare = Finder(tree, exact=True), [], {}, {}, set(), []
     for name, entry in database.items():
-        seconds = {}
-        for part in entry["annotations"]:
-            start, end = part["segment"]
-            seconds[part["label"]] = seconds.get(part["label"], 0.0) + end - start
+        try:
+            parts = [(*map(float, part["segment"]), part["label"]) for part in entry.get("annotations") or []]
+            seconds = {}
+            for start, end, label in parts:
+                seconds[label] = seconds.get(label, 0.0) + end - start
+            subset = entry["subset"] if parts else str(entry.get("subset"))
+            if not parts and split_of(subset) in ("train", "val"):
+                bare.append(name)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise ValueError(
+                f"{path}: {name} is {json.dumps(entry)[:200]}; expected subset and annotations, each with segment "
+                "(start and end in seconds) and label"
+            ) from None
         if seconds:  # the testing subset's annotations are held out
+            labels |= seconds.keys()
             longest, *rest = sorted(seconds, key=lambda label: (-seconds[label], label))
             video = f"v_{name}"
-            split = split_of(entry["subset"])
+            split = split_of(subset)
             if not split:
-                raise ValueError(f"{path}: {name} has subset {entry['subset']!r}; expected training or validation")
+                raise ValueError(f"{path}: {name} has subset {subset!r}; expected training or validation")
             rows.append((video, find(video) or find(name), longest, split, video))
             others[video] = "; ".join(rest)
             segments[video] = json.dumps([[*part["segment"], part["label"]] for part in entry["annotations"]])
+    if bare:
+        notes.append(f"{len(bare):,} videos of training or validation have no annotation in {path}: {some(bare)}")
     if not rows:
         raise ValueError(f"{path}: none of its {len(database):,} videos has an annotation")
-    labels = {part["label"] for entry in database.values() for part in entry["annotations"]}
     videos = _rows(rows)
     videos = videos.assign(other_labels=videos.video.map(others), segments=videos.video.map(segments))
-    return videos, sorted(labels), _attrs(tree, find, [])
+    return videos, sorted(labels), _attrs(tree, find, notes)
 
 
 def mit(root, fold, annotations):
@@ -268,10 +297,14 @@ def ssv2(root, fold, annotations):
         if not entries:
             notes.append(f"{path} names no video")
         for entry in entries:
-            label = entry["template"].replace("[", "").replace("]", "")
+            try:
+                video, label = str(entry["id"]), entry["template"].replace("[", "").replace("]", "")
+            except (AttributeError, KeyError, TypeError):
+                found = json.dumps(entry)[:200]
+                raise ValueError(f"{path}: found {found}, expected an object with id and template") from None
             if label not in numbers:
-                raise _unknown_class(f"{path}, id {entry['id']}", label, index, numbers)
-            listed.append((str(entry["id"]), label, split))
+                raise _unknown_class(f"{path}, id {video}", label, index, numbers)
+            listed.append((video, label, split))
     return _by_number(root, index, listed, _in_order(numbers), notes)
 
 

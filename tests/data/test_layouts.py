@@ -288,6 +288,81 @@ def test_a_kinetics_header_with_blanks_is_read_and_a_list_without_labels_is_name
     assert any("test.csv has no labels and is left out" in note for note in videos.attrs["notes"])
 
 
+@pytest.mark.parametrize("place", ["", "annotations/"])
+@pytest.mark.parametrize(
+    "stray, text",
+    [
+        ("durations.csv", "id,seconds\na,1\n"),
+        ("class_counts.csv", "label,count\na,3\n"),
+        ("broken.csv", "a,b\n1,2,3\n"),
+        ("binary.csv", b"\xff\xfe\0"),
+        ("empty.csv", ""),
+        ("train_sizes.csv", "file,size\na,1\n"),
+    ],
+)
+def test_a_stray_file_beside_or_above_kinetics_lists_is_passed_over_and_named(make_files, place, stray, text):
+    files = kinetics_files(a=["train", "val"], b=["train", "val"])
+    want = find_videos("kinetics", make_files({place + n if n.endswith("csv") else n: t for n, t in files.items()}))
+    found = find_videos("kinetics", make_files({stray: text}))
+    pd.testing.assert_frame_equal(found, want)
+    assert any(note.startswith("passed over as no list: ") and stray in note for note in found.attrs["notes"])
+
+
+@pytest.mark.parametrize("name", ["train.csv", "kinetics_train.csv", "k600_val.csv", "kinetics-400-test.csv"])
+def test_a_kinetics_list_by_its_name_that_is_none_is_an_error(make_files, name):
+    files = kinetics_files(a=["train", "val"], b=["train", "val"]) | {name: "a,x,1,11,train\n"}
+    with pytest.raises(ValueError, match=f"{name}: has no column youtube_id, but a, x, 1, 11, train; expected Kin"):
+        find_videos("kinetics", make_files(files))
+
+
+def test_kinetics_lists_that_name_no_video_are_an_error(make_files):
+    with pytest.raises(ValueError, match="annotations: .*train.csv name no video with a label"):
+        find_videos("kinetics", make_files({"train.csv": KINETICS, "a.mp4": ""}))
+    with pytest.raises(ValueError, match="durations.csv: has no column youtube_id, but id, seconds; expected"):
+        (make_files({"durations.csv": "id,seconds\n"}) / "train.csv").unlink()
+        find_videos("kinetics", make_files({}))
+
+
+@pytest.mark.parametrize("place", ["", "annotations/"])
+@pytest.mark.parametrize("text", ["{}", "{not json", "[1]", '{"database": 3}'])
+def test_a_stray_json_beside_or_above_activitynets_is_passed_over_and_named(make_files, place, text):
+    lists, videos = published("activitynet")
+    want = find_videos("activitynet", make_files({place + n: t for n, t in lists.items()} | dict.fromkeys(videos, "")))
+    found = find_videos("activitynet", make_files({"a.json": text}))
+    pd.testing.assert_frame_equal(found, want)
+    assert any(note.startswith("passed over as no list: ") and "a.json" in note for note in found.attrs["notes"])
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"annotations": [{"segment": [0, 1], "label": "a"}]},
+        {"subset": "training", "annotations": [{"label": "a"}]},
+        {"subset": "training", "annotations": [{"segment": [0, "x"], "label": "a"}]},
+        {"subset": "training", "annotations": [{"segment": [0, 1, 2], "label": "a"}]},
+        {"subset": "training", "annotations": [3]},
+        [],
+    ],
+)
+def test_an_entry_of_activitynet_that_says_nothing_is_an_error_that_shows_it(make_files, entry):
+    lists, _ = published("activitynet")
+    database = {"x1": entry} | json.loads(lists["activity_net.v1-3.min.json"])["database"]
+    with pytest.raises(ValueError, match=r"activity_net.json: x1 is .*; expected subset and annotations"):
+        find_videos("activitynet", make_files({"activity_net.json": json.dumps({"database": database})}))
+
+
+def test_a_training_video_of_activitynet_without_annotations_is_noted(make_files):
+    lists, videos = published("activitynet")
+    database = {"x1": {"subset": "training"}, "x2": {"subset": "testing", "annotations": []}}
+    database |= json.loads(lists["activity_net.v1-3.min.json"])["database"]
+    files = {"activity_net.json": json.dumps({"database": database})} | dict.fromkeys(videos, "")
+    found = find_videos("activitynet", make_files(files))
+    assert len(found) == 12 and any(
+        "1 videos of training or validation have no annotation" in note and note.endswith(": x1")
+        for note in found.attrs["notes"]
+    )
+
+
 @pytest.mark.parametrize("separator", [";", "\t"])
 def test_a_kinetics_list_that_a_spreadsheet_saved(make_files, separator):
     files = kinetics_files(a=["train", "val"], b=["train", "val"])
@@ -389,6 +464,8 @@ def test_something_something(make_files, start, place):
     assert videos.attrs["classes"] == ["Pushing something from right to left", "Pushing something from left to right"]
     assert videos.attrs["missing"] == ["12"] and (videos.split == "test").sum() == 3
     assert (videos.label == 1 - videos.video.astype(int) % 2).all()
+    with pytest.raises(ValueError, match=r'train.json: found ."id": "1"., expected an object with id and template'):
+        find_videos("ssv2", make_files({f"{start}train.json": '[{"id": "1"}]'}))
     bad = json.dumps([{"id": "1", "template": "Eating [something]"}])
     with pytest.raises(ValueError, match=r"train.json, id 1: has class 'Eating something', which is not among the 2"):
         find_videos("ssv2", make_files({f"{start}train.json": bad}))
