@@ -104,23 +104,65 @@ def _levels(place, deepest):
         level = sorted(below)
 
 
-def find_lists(root, annotations, patterns, what, deepest=2):
-    """Files whose names match the patterns (letter case apart): in `annotations` (a file or folder), else in `root`
-    or the folders below it, the shallowest first, at most `deepest` down. Raises ValueError, saying `what` it expected.
-    """
+def _candidates(root, annotations, patterns, what, deepest=2):
+    """Yields the matching files of each folder, the shallowest first. Raises ValueError where there are none."""
     if annotations:
         annotations = Path(annotations).expanduser()
         if annotations.is_file():
-            return [annotations]
+            yield [annotations]
+            return
         if not annotations.is_dir():
             raise ValueError(f"annotations: {annotations} does not exist; expected {what}")
+    none = True
     for level in _levels(annotations or root, deepest):
         for place in level:
-            files = files_in(place, patterns)
-            if files:
-                return files
-    where = f"annotations: {annotations}" if annotations else f"root: {root}"
-    raise ValueError(f"{where} has no {' or '.join(patterns)}; expected {what}")
+            if files := files_in(place, patterns):
+                none = False
+                yield files
+    if none:
+        where = f"annotations: {annotations}" if annotations else f"root: {root}"
+        raise ValueError(f"{where} has no {' or '.join(patterns)}; expected {what}")
+
+
+def find_lists(root, annotations, patterns, what):
+    """Files whose names match the patterns (letter case apart): in `annotations` (a file or folder), else in `root`
+    or the folders below it, the shallowest first, at most two down. Raises ValueError, saying `what` it expected.
+    """
+    return next(_candidates(root, annotations, patterns, what))
+
+
+def find_most_lists(root, annotations, patterns, what):
+    """(files, those left out): as find_lists, but of the folder with most of them."""
+    found = list(_candidates(root, annotations, patterns, what))
+    most = max(found, key=len)
+    return most, [path for files in found if files is not most for path in files]
+
+
+def find_fitting_lists(root, annotations, patterns, what, read, fault, surely):
+    """({path: content}, sentences on files passed over): the lists of the shallowest folder with one that fits.
+
+    read(path) -> content, or ValueError; fault(content) -> what is wrong with it, or "". A file that is named like the
+    true ones (surely(path)), or that `annotations` names, is not passed over. Raises ValueError, naming it.
+    """
+    left = []
+    for files in _candidates(root, annotations, patterns, what):
+        good = {}
+        for path in files:
+            try:
+                content = read(path)
+                why = fault(content) and f"{path}: {fault(content)}"
+            except ValueError as e:
+                why = str(e)
+            if not why:
+                good[path] = content
+            elif surely(path) or (annotations and Path(annotations).expanduser() == path):
+                raise ValueError(f"{why}; expected {what}")
+            else:
+                left.append(why)
+        if good:
+            return good, [f"passed over as no list: {why}" for why in left]
+    more = f" ({len(left):,} such)" if len(left) > 1 else ""
+    raise ValueError(f"{left[0]}{more}; expected {what}")
 
 
 def beside(path, name):

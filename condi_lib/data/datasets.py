@@ -14,7 +14,7 @@ from condi_lib.data.folders import folder
 from condi_lib.data.grid import grid
 from condi_lib.data.index import frame_numbers
 from condi_lib.data.lists import list_file
-from condi_lib.data.splits import carve, check_splits
+from condi_lib.data.splits import carve, check_splits, in_one_split
 from condi_lib.data.tree import printable
 from condi_lib.data.video import VideoError, check_bad_share, probe
 
@@ -123,6 +123,8 @@ def _classes_without(videos, classes, notes):
 def _read_layout(dataset, root, fold=1, annotations="", fps=0.0, options=None):
     """The listed videos that are on disk, with their published splits ("" where the layout has none)."""
     lines, classes, attrs = LAYOUTS[dataset](root, fold, annotations, **(options or {}))
+    notes = list(attrs.get("notes", []))
+    lines = in_one_split(lines, "video", notes)
     listed = lines.drop_duplicates("video")
     there = listed.path.notna()
     if not there.any():
@@ -142,19 +144,52 @@ def _read_layout(dataset, root, fold=1, annotations="", fps=0.0, options=None):
         "fps": fps or PICTURES_FPS.get(dataset, 25.0),
     }
     videos = videos.assign(**{name: value for name, value in defaults.items() if name not in videos})
+    videos = _each_file_in_one_split(videos, notes)
     number = {name: i for i, name in enumerate(classes)}
     videos["label"] = videos.class_name.map(number).fillna(-1).astype(int)
     videos = videos[[*_COLUMNS, *(name for name in videos if name not in _COLUMNS)]]
     missing, passed_over = sorted(listed.video[~there]), attrs.get("passed_over", [])
-    notes = list(attrs.get("notes", []))
     if twice := len(lines) - len(listed):
-        notes.append(f"{twice:,} lines name a video again, and the first of each counts")
+        n = (lines.groupby("video").class_name.nunique() > 1).sum()
+        other = f"; {n:,} videos are of several classes there" if n else ""
+        notes.append(f"{twice:,} lines name a video again, and the first of each counts{other}")
     if missing:
         notes.append(f"{len(missing):,} of {len(listed):,} listed videos are not on disk: {layouts.some(missing)}")
     if passed_over:
         notes.append(f"{len(passed_over):,} files are passed over: {layouts.some(passed_over)}")
     videos.attrs = {"classes": classes, "missing": missing, "passed_over": passed_over, "notes": notes}
     return videos
+
+
+def _each_file_in_one_split(videos, notes):
+    """The videos; those of one file, by links or by several names of a list, have one source. notes is added to.
+
+    Raises ValueError for a file that is in train and in another split.
+    """
+
+    def number(row):
+        try:
+            found = os.stat(row.path)
+        except (OSError, ValueError):
+            return row.video
+        return row.video if row.error else f"{found.st_dev} {found.st_ino} {row.start_frame} {row.end_frame}"
+
+    def file(number, path):
+        """Some network file systems number two files alike: one file is at the end of both paths, or a hard link."""
+        several_names = os.path.isfile(path) and os.stat(path).st_nlink > 1
+        return number if several_names else f"{number} {os.path.realpath(path)}"
+
+    files = pd.Series([number(row) for row in videos.itertuples()], index=videos.index, dtype=object)
+    for i in files.index[files.duplicated(keep=False)]:
+        files[i] = file(files[i], videos.path[i])
+    if not files.duplicated().any():
+        return videos
+    videos = in_one_split(videos.assign(file=files), "file", notes)
+    again = videos.video[videos.file.duplicated()]
+    if len(again):
+        notes.append(f"{len(again):,} videos are the same file as another one: {layouts.some(again)}")
+    source = videos.groupby("file").source.transform("first")
+    return videos.assign(source=source).drop(columns="file").reset_index(drop=True)
 
 
 def find_teacher_videos(dataset, root, videos, teacher_segments=True):

@@ -1,12 +1,13 @@
 """Your own videos in folders: <split>/<class>/<video>, or <class>/<video>. Returns what layouts.py's functions do."""
 
+import re
 from collections import Counter, defaultdict
 
 import pandas as pd
 
-from condi_lib.data.layouts import some
-from condi_lib.data.splits import words_of
-from condi_lib.data.tree import walk
+from condi_lib.data.layouts import one_spelling, some
+from condi_lib.data.splits import KNOWN, words_of
+from condi_lib.data.tree import folded, walk
 
 
 def folder(root, fold, annotations):
@@ -24,7 +25,7 @@ def folder(root, fold, annotations):
         raise ValueError(
             f"root: {root} has no video in <class>/ or <split>/<class>/; found {', '.join(found) or 'nothing'}"
         )
-    tops = Counter(parts[0] for parts in below.values())
+    tops, notes = Counter(parts[0] for parts in below.values()), tree.notes
     splits = _splits_in(tops)
     with_classes = {parts[0] for parts in below.values() if len(parts) > 2} & splits.keys()
     inner = {parts[1] for parts in below.values() if len(parts) > 2}
@@ -44,30 +45,71 @@ def folder(root, fold, annotations):
             )
         rows = [(path, p[0], inner_splits[p[1]]) for path, p in below.items()]
     else:
+        notes += _check_no_splits(root, tops, below)
         rows = [(path, p[0], "") for path, p in below.items()]
     taken = {row[0] for row in rows}
     left = [path for path in tree.videos if path not in taken]
-    notes = (
-        [f"{len(left):,} videos lie in no class of a split and are passed over, the first {left[0]}"] if left else []
-    )
+    if left:
+        notes.append(f"{len(left):,} videos lie in no class of a split and are passed over, the first {left[0]}")
     depth = 1 if with_classes else 0
     bare = [path for path in tree.empty if path.startswith(start) and path[len(start) :].count("/") == depth]
     bare = [path for path in bare if not depth or path[len(start) :].split("/")[0] in splits]
     if bare:
         notes.append(f"folders without a video are no classes: {some(bare)}")
     videos = pd.DataFrame(rows, columns=["path", "class_name", "split"])
+    videos = videos.assign(class_name=one_spelling(videos.class_name, notes))
     videos = videos.assign(video=videos.path, source=videos.path)
     attrs = {"passed_over": sorted(tree.passed_over + left), "notes": notes, "not_utf8": tree.not_utf8}
     return videos, sorted(set(videos.class_name)), attrs
 
 
 def _without_inner_folders(below, splits):
-    """{path: parts} without a folder around all classes in every split (train/train/<class>, test/videos/<class>)."""
-    of_splits = [p for p in below.values() if p[0] in splits and len(p) > 2]
-    inner = {(p[0], p[1]) for p in of_splits}
-    if len(inner) > len(splits) or any(len(p) < 4 for p in of_splits) or len({p[2] for p in of_splits}) < 2:
-        return below
-    return {path: [p[0], *p[2:]] if p[0] in splits and len(p) > 2 else p for path, p in below.items()}
+    """{path: parts} without a folder around all classes of a split (train/train/<class>, test/videos/<class>)."""
+    of = defaultdict(list)
+    for parts in below.values():
+        if parts[0] in splits and len(parts) > 2:
+            of[parts[0]].append(parts)
+    one = {top for top, inside in of.items() if len({p[1] for p in inside}) == 1 and all(len(p) > 3 for p in inside)}
+    if one == of.keys():  # in each split: the folders below are classes where there are several
+        one = one if len({p[2] for inside in of.values() for p in inside}) > 1 else set()
+    else:  # in some: where those below are classes of the others, and it is none
+        classes = {folded(p[1]) for top, inside in of.items() if top not in one for p in inside}
+        one = {top for top in one if folded(of[top][0][1]) not in classes and {folded(p[2]) for p in of[top]} & classes}
+    return {path: [p[0], *p[2:]] if p[0] in one and len(p) > 2 else p for path, p in below.items()}
+
+
+# Parts of names that may mean a split, for telling the takes of a class from the classes of a split
+_MAY_BE_SPLITS = re.compile("train|test|val|seen|label|source|target|split|fold|set|part|^(tr|te|va|ts|dev)$")
+
+
+def _check_no_splits(root, tops, below):
+    """Raises ValueError where the top folders hold folders of the same names: splits whose names are not understood.
+
+    Where these are only numbered apart (camera 1, camera 2: takes of a class, too) the names at the top decide; where
+    they are few for many top folders (archery/front, archery/side, ...), they are taken as views of each class. Returns
+    notes.
+    """
+    inner = defaultdict(set)
+    for parts in below.values():
+        if len(parts) > 2:
+            inner[folded(parts[0])].add(folded(parts[1]))
+    times = Counter(name for names in inner.values() for name in names)
+    shared = sorted(name for name in times if times[name] > 1)
+    if len(shared) < 2 or 2 * len(shared) <= len(times) or 2 * len(inner) <= len(tops):
+        return []
+    found = f"{_shown(tops, tops)} hold folders of the same names, {some(shared)}"
+    takes_or_views = len(_words(shared)) == 1 or len(inner) > max(5, len(shared))
+    if takes_or_views and len(_words(inner)) > 1 and not all(map(_MAY_BE_SPLITS.search, inner)):
+        return [f"{found}: they are taken for the classes, not for splits"]
+    raise ValueError(
+        f"root: {found}, in {root}: they seem to be splits of the classes, and their names say none that is known; "
+        f"expected names with one of the words {', '.join(KNOWN)}, such as train, val and test. If they are the "
+        "classes, put the videos right into them, or list them (data set list)"
+    )
+
+
+def _words(names):
+    return {re.sub(r"[\d\W_]+", "", name) for name in names}
 
 
 def _around(paths):
@@ -109,11 +151,11 @@ def _shown(names, tops):
 def _check_beside(root, tops, splits, below, empty):
     """Raises ValueError where a folder beside the splits may be one too, a split is empty or has two folders."""
     found = f"found {_shown(tops, tops)}; expected <split>/<class>/<video> with train, val and test"
-    classes = {parts[1] for parts in below.values() if parts[0] in splits and len(parts) > 2}
+    classes = {folded(parts[1]) for parts in below.values() if parts[0] in splits and len(parts) > 2}
     for path, parts in below.items():
         if parts[0] in splits:
             continue
-        if len(set(splits.values())) == 1 or len(parts) > 2 and parts[1] in classes:
+        if len(set(splits.values())) == 1 or len(parts) > 2 and folded(parts[1]) in classes:
             raise ValueError(f"root: {parts[0]}/ in {root} says no split, and holds {path}; {found}")
     names = {name for name in empty if "/" not in name}
     hollow = sorted(names & _splits_in({*tops, *names}).keys())

@@ -7,18 +7,66 @@ clips of one scene or source video share. attrs: notes, sentences on what was fo
 import json
 import os
 import re
+from collections import Counter, defaultdict
 
 import pandas as pd
 
-from condi_lib.data.annotations import beside, find_lists, listed_path, read_csv, read_json, read_lines
+from condi_lib.data.annotations import (
+    beside,
+    find_fitting_lists,
+    find_lists,
+    find_most_lists,
+    listed_path,
+    read_csv,
+    read_json,
+    read_lines,
+)
 from condi_lib.data.splits import SPLITS, split_of
-from condi_lib.data.tree import Finder, find_below, stem, walk
+from condi_lib.data.tree import Finder, find_below, folded, spelled, stem, walk
 
 
 def some(names, n=5):
     """The first few of many names, for a sentence."""
     names = [str(name) for name in names]
     return ", ".join(names[:n]) + (f" and {len(names) - n:,} more" if len(names) > n else "")
+
+
+def one_spelling(names, notes):
+    """The class names, those that are spelled in several ways in the commonest of these. notes is added to."""
+    times = Counter(names)
+    ways = defaultdict(list)
+    for name in sorted(times, key=lambda name: (-times[name], name)):
+        ways[folded(name)].append(name)
+    if several := [" = ".join(of_class) for of_class in ways.values() if len(of_class) > 1]:
+        notes.append(f"{len(several):,} classes are spelled in several ways, and each is one class: {some(several)}")
+    return names.map({name: of_class[0] for of_class in ways.values() for name in of_class})
+
+
+def _found(listed, find, notes):
+    """Rows of (video, listed path, class name, split, source), with the path on disk. notes is added to.
+
+    Where several files have one name (A/0000.avi, B/0000.avi), the video is the listed path (without its ending, where
+    that tells them apart), and the file must lie in a folder of that name.
+    """
+    paths = defaultdict(set)
+    for video, path, *_ in listed:
+        paths[spelled(video)].add(spelled(path))
+    without_ending = Counter(_bare(path) for of_video in paths.values() for path in of_video)
+    rows = []
+    for video, path, name, split, source in listed:
+        if len(paths[spelled(video)]) == 1:
+            rows.append((video, find(path), name, split, source))
+        else:
+            own = _bare(path) if without_ending[spelled(_bare(path))] == 1 else path
+            place = find(path, depth=path.count("/") + 1)
+            rows.append((own, place, name, split, f"{path.rpartition('/')[0]}/{source}"))
+    if several := [video for video, of_video in paths.items() if len(of_video) > 1]:
+        notes.append(f"files of one name are listed, each a video of its own, called by its path: {some(several)}")
+    return _rows(rows)
+
+
+def _bare(path):
+    return path.removesuffix(path.rsplit("/", 1)[-1]) + stem(path)
 
 
 def _rows(rows):
@@ -28,7 +76,7 @@ def _rows(rows):
 def _attrs(tree, find, notes):
     if find.copies:
         notes.append(f"{find.copies:,} listed videos lie in root more than once: the first by name is taken")
-    return {"passed_over": tree.passed_over, "notes": notes, "not_utf8": tree.not_utf8}
+    return {"passed_over": tree.passed_over, "notes": [*notes, *tree.notes], "not_utf8": tree.not_utf8}
 
 
 def _numbers(path, separator=None, last=False):
@@ -72,16 +120,16 @@ def ucf101(root, fold, annotations):
                 raise ValueError(f"{index}: has no class {file.split('/')[0]}, which {path.name} names in line {i}")
             if number and int(number) != numbers[name]:
                 raise ValueError(f"{path}, line {i}: {name} has number {number}, but {numbers[name]} in {index}")
-            rows.append((stem(file), find(file), name, split, re.sub(r"_c\d+$", "", stem(file))))
+            rows.append((stem(file), file, name, split, re.sub(r"_c\d+$", "", stem(file))))
     if not rows:
         raise ValueError(f"fold: {index.parent} has no trainlist{fold:02d}.txt or testlist{fold:02d}.txt with videos")
-    return _rows(rows), _in_order(numbers), _attrs(tree, find, notes)
+    return _found(rows, find, notes), _in_order(numbers), _attrs(tree, find, notes)
 
 
 def hmdb51(root, fold, annotations):
     """<class>_test_split<fold>.txt, a line "<file> <0 unused, 1 train, 2 test>"; <class>/<file>."""
     end = f"_test_split{fold}.txt"
-    lists = find_lists(root, annotations, [f"*{end}"], "HMDB-51's split files, fold 1, 2 or 3")
+    lists, left = find_most_lists(root, annotations, [f"*{end}"], "HMDB-51's split files, fold 1, 2 or 3")
     tree = walk(root)
     find, rows, notes = Finder(tree), [], []
     for path in lists:
@@ -92,21 +140,27 @@ def hmdb51(root, fold, annotations):
                 raise ValueError(f"{path}, line {i}: found {line!r}, expected a file and 0, 1 or 2")
             if use != "0":
                 video, split = stem(listed_path(file)), "train" if use == "1" else "test"
-                rows.append((video, find(f"{name}/{listed_path(file)}"), name, split, video.split(f"_{name}_")[0]))
+                rows.append((video, f"{name}/{listed_path(file)}", name, split, video.split(f"_{name}_")[0]))
         if len(rows) == n:
             notes.append(f"{path} names no video")
+    if left:
+        notes.append(f"the {len(lists):,} lists in {lists[0].parent} are read, and others left out: {some(left)}")
     if not rows:
         raise ValueError(f"fold: the lists {lists[0].parent}/*{end} name no video")
-    return _rows(rows), sorted(path.name[: -len(end)] for path in lists), _attrs(tree, find, notes)
+    classes = sorted(path.name[: -len(end)] for path in lists)
+    return _found(rows, find, notes), classes, _attrs(tree, find, notes)
 
 
 def kinetics(root, fold, annotations):
     """CSVs (label, youtube_id, time_start, time_end, split); <id>_<start>_<end> (6 digits) or <id>, in any folder."""
-    paths = find_lists(root, annotations, ["*.csv"], "Kinetics' CSV files")
     wanted = ["label", "youtube_id", "time_start", "time_end", "split"]
-    tables, notes = [], []
-    for path in paths:
-        table = read_csv(path)
+    contents, notes = find_fitting_lists(
+        *(root, annotations, ["*.csv"], f"Kinetics' CSV files, with columns {', '.join(wanted)}", read_csv),
+        lambda table: "" if "youtube_id" in table else f"has no column youtube_id, but {some(table.columns) or 'none'}",
+        lambda path: split_of(re.sub(r"kinetics|k?[4-7]00", "", path.stem.lower())),
+    )
+    tables = []
+    for path, table in contents.items():
         if "label" not in table:  # a test list whose labels are held out
             notes.append(f"{path} has no labels and is left out (columns {some(table.columns)})")
             continue
@@ -114,6 +168,7 @@ def kinetics(root, fold, annotations):
             raise ValueError(f"{path}: has no column {lacking[0]}; expected {', '.join(wanted)}")
         if not len(table):
             notes.append(f"{path} names no video")
+            continue
         split = table.split.map({name: split_of(name) for name in table.split.unique()})
         if (split == "").any():
             found = table.split[split == ""].iloc[0]
@@ -129,9 +184,10 @@ def kinetics(root, fold, annotations):
             times.append(seconds.astype(int).map("{:06d}".format))
         video = table.youtube_id + "_" + times[0] + "_" + times[1]
         tables.append(table[["label", "youtube_id"]].assign(video=video, split=split))
-    if not tables or not sum(map(len, tables)):
-        raise ValueError(f"annotations: {some(paths)} hold no labels")
+    if not tables:
+        raise ValueError(f"annotations: {some(contents)} name no video with a label; {'; '.join(notes)}")
     table, tree = pd.concat(tables, ignore_index=True), walk(root)
+    table = table.assign(label=one_spelling(table.label, notes))
     find = Finder(tree, exact=True)
     path = [find(video) or find(name) for video, name in zip(table.video, table.youtube_id, strict=True)]
     rows = {"video": table.video, "path": path, "class_name": table.label, "split": table.split}
@@ -143,33 +199,49 @@ def activitynet(root, fold, annotations):
 
     Column segments is the JSON of all [start, end, label] of the video, in seconds.
     """
-    found = find_lists(root, annotations, ["*.json"], "ActivityNet's JSON")
-    contents = {path: read_json(path) for path in found}
-    path = next((p for p in found if isinstance(contents[p], dict) and "database" in contents[p]), None)
-    if path is None:
-        raise ValueError(f'{found[0]}: has no "database"; expected ActivityNet\'s JSON')
+    contents, notes = find_fitting_lists(
+        *(root, annotations, ["*.json"], "ActivityNet's JSON", read_json),
+        lambda found: (
+            "" if isinstance(found, dict) and isinstance(found.get("database"), dict) else 'has no "database"'
+        ),
+        lambda path: "activity" in path.name.lower(),
+    )
+    path, *left = contents
+    if left:
+        notes.append(f"{path} is read, and others like it are left out: {some(left)}")
     database, tree = contents[path]["database"], walk(root)
-    find, rows, others, segments = Finder(tree, exact=True), [], {}, {}
+    find, rows, others, segments, labels, bare = Finder(tree, exact=True), [], {}, {}, set(), []
     for name, entry in database.items():
-        seconds = {}
-        for part in entry["annotations"]:
-            start, end = part["segment"]
-            seconds[part["label"]] = seconds.get(part["label"], 0.0) + end - start
+        try:
+            parts = [(*map(float, part["segment"]), part["label"]) for part in entry.get("annotations") or []]
+            seconds = {}
+            for start, end, label in parts:
+                seconds[label] = seconds.get(label, 0.0) + end - start
+            subset = entry["subset"] if parts else str(entry.get("subset"))
+            if not parts and split_of(subset) in ("train", "val"):
+                bare.append(name)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise ValueError(
+                f"{path}: {name} is {json.dumps(entry)[:200]}; expected subset and annotations, each with segment "
+                "(start and end in seconds) and label"
+            ) from None
         if seconds:  # the testing subset's annotations are held out
+            labels |= seconds.keys()
             longest, *rest = sorted(seconds, key=lambda label: (-seconds[label], label))
             video = f"v_{name}"
-            split = split_of(entry["subset"])
+            split = split_of(subset)
             if not split:
-                raise ValueError(f"{path}: {name} has subset {entry['subset']!r}; expected training or validation")
+                raise ValueError(f"{path}: {name} has subset {subset!r}; expected training or validation")
             rows.append((video, find(video) or find(name), longest, split, video))
             others[video] = "; ".join(rest)
             segments[video] = json.dumps([[*part["segment"], part["label"]] for part in entry["annotations"]])
+    if bare:
+        notes.append(f"{len(bare):,} videos of training or validation have no annotation in {path}: {some(bare)}")
     if not rows:
         raise ValueError(f"{path}: none of its {len(database):,} videos has an annotation")
-    labels = {part["label"] for entry in database.values() for part in entry["annotations"]}
     videos = _rows(rows)
     videos = videos.assign(other_labels=videos.video.map(others), segments=videos.video.map(segments))
-    return videos, sorted(labels), _attrs(tree, find, [])
+    return videos, sorted(labels), _attrs(tree, find, notes)
 
 
 def mit(root, fold, annotations):
@@ -188,8 +260,8 @@ def mit(root, fold, annotations):
             if name not in numbers:
                 raise _unknown_class(path, name, index, numbers)
             video = os.path.splitext(listed_path(file))[0]
-            rows.append((video, find(f"{folder}/{listed_path(file)}"), name, split, re.sub(r"_\d+$", "", video)))
-    return _rows(rows), _in_order(numbers), _attrs(tree, find, notes)
+            rows.append((video, f"{folder}/{listed_path(file)}", name, split, re.sub(r"_\d+$", "", video)))
+    return _found(rows, find, notes), _in_order(numbers), _attrs(tree, find, notes)
 
 
 def jester(root, fold, annotations):
@@ -225,10 +297,14 @@ def ssv2(root, fold, annotations):
         if not entries:
             notes.append(f"{path} names no video")
         for entry in entries:
-            label = entry["template"].replace("[", "").replace("]", "")
+            try:
+                video, label = str(entry["id"]), entry["template"].replace("[", "").replace("]", "")
+            except (AttributeError, KeyError, TypeError):
+                found = json.dumps(entry)[:200]
+                raise ValueError(f"{path}: found {found}, expected an object with id and template") from None
             if label not in numbers:
-                raise _unknown_class(f"{path}, id {entry['id']}", label, index, numbers)
-            listed.append((str(entry["id"]), label, split))
+                raise _unknown_class(f"{path}, id {video}", label, index, numbers)
+            listed.append((video, label, split))
     return _by_number(root, index, listed, _in_order(numbers), notes)
 
 

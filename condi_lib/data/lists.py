@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from condi_lib.data.annotations import read_json, read_lines
+from condi_lib.data.layouts import one_spelling
 from condi_lib.data.list_files import choose_lists, read_list
-from condi_lib.data.splits import split_of
-from condi_lib.data.tree import ending, is_left_behind, printable, stem
+from condi_lib.data.splits import in_one_split, split_of
+from condi_lib.data.tree import ending, folded, is_left_behind, printable, stem
 
 MAX_CLASSES = 100_000
 
@@ -172,7 +173,13 @@ def _classes(table, class_files, notes):
         names, numbers = found[class_files[0]]
         by_number &= not given.isin(names).mean() > 0.5
     if not by_number:
-        classes = names or sorted(given.unique())
+        if names:
+            known = {folded(name): name for name in names}
+            known |= {name: name for name in names}
+            labels = labels.map(lambda label: known.get(label, known.get(folded(label), label)))
+        else:
+            labels = one_spelling(labels, notes)
+        classes = names or sorted(labels[labels != ""].unique())
         return labels.where(labels.isin(classes), ""), classes
     value = pd.to_numeric(labels.where(labels.str.fullmatch(r"\d+"), "-1"))
     largest = value.max()
@@ -234,22 +241,9 @@ def _rows(table, root, n_classes, notes, fold):
 
 def _each_once(rows, notes):
     """Rows without what is listed twice; raises ValueError for a video in train and in val or test."""
-    splits = (
-        rows.groupby("video").split.agg(lambda of_video: "+".join(sorted(set(of_video))))
-        if rows.video.duplicated().any()
-        else None
-    )
-    if splits is None:
+    if not rows.video.duplicated().any():
         return rows
-    several = splits[splits.str.contains("+", regex=False)]
-    leaks = several[several != "test+val"]
-    if len(leaks):
-        raise ValueError(
-            f"split: {leaks.index[0]} is in {' and in '.join(leaks.iloc[0].split('+'))} ({len(leaks):,} such)"
-        )
-    if len(several):
-        notes.append(f"{len(several):,} videos are listed for val and for test: they count as test")
-        rows = rows[~(rows.video.isin(several.index) & (rows.split == "val"))]
+    rows = in_one_split(rows, "video", notes)
     classes = rows.groupby("video").class_name.transform("nunique")
     rows = rows.assign(error=rows.error.mask((classes > 1) & (rows.error == ""), "is listed with several classes"))
     rows = rows.assign(class_name=rows.class_name.mask(classes > 1, ""))

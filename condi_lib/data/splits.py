@@ -11,6 +11,7 @@ _WORDS = {
     "test": "test testing tst",
 }
 _SPLIT_OF = {word: split for split, words in _WORDS.items() for word in words.split()}
+KNOWN = tuple(_SPLIT_OF)  # the words that say a split
 _NO_WORDS = """
 set sets split splits data dataset video videos vid vids clip clips frame frames rawframes img imgs images rgb
 px p x the list lists file files v k full all part resized small mini tiny large original raw cropped
@@ -31,6 +32,23 @@ def split_of(name):
     """train, val or test for a name such as Training, val_256, dev, testing-set; "" where it says no split."""
     split, others = words_of(name)
     return "" if others else split
+
+
+def in_one_split(rows, by, notes):
+    """The rows without those for val that are for test, too, which notes says. `by` is the column that says which
+    video. Raises ValueError for one in any other two splits, naming it.
+    """
+    if not rows[by].duplicated().any():
+        return rows
+    splits = rows.groupby(by).split.agg(lambda of_video: "+".join(sorted(set(of_video))))
+    several = splits[splits.str.contains("+", regex=False)]
+    leaks = several[several != "test+val"]
+    if len(leaks):
+        names = " = ".join(rows.video[rows[by] == leaks.index[0]].unique())
+        raise ValueError(f"split: {names} is in {' and in '.join(leaks.iloc[0].split('+'))} ({len(leaks):,} such)")
+    if len(several):
+        notes.append(f"{len(several):,} videos are listed for val and for test: they count as test")
+    return rows[~(rows[by].isin(several.index) & (rows.split == "val"))]
 
 
 def carve(videos, from_split, to_split, share, seed):

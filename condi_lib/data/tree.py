@@ -1,6 +1,7 @@
 """What lies below a folder: video files, folders of numbered pictures, and what is passed over. Nothing is opened."""
 
 import os
+import re
 import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
@@ -18,24 +19,27 @@ VIDEO_ENDINGS = frozenset(f".{ending}" for ending in _VIDEOS.split())
 _OFTEN_PICTURES = frozenset((".gif", ".apng", ".webp"))  # beside a video of the same name they are its thumbnail
 _PICTURES = frozenset(("jpg", "jpeg", "png"))
 PICTURE_ENDINGS = frozenset(f".{ending}" for ending in _PICTURES)
-# Left by operating systems and file servers, beside all names that begin with a dot
+# Left by operating systems and file servers, beside hidden folders: these in every folder, those at the root of a disk
 _LEFT_BEHIND = {
     *("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "@recycle", "@recently-snapshot"),
-    *("#recycle", "#snapshot", "$recycle.bin", "recycler", "recycled", "system volume information", "lost+found"),
-    *("network trash folder", "temporary items", "found.000"),
+    *("#recycle", "#snapshot", "$recycle.bin"),
 }
+_LEFT_AT_THE_ROOT = {"system volume information", "lost+found", "network trash folder", "temporary items", "found.000"}
 _NO_VIDEOS = """
 txt csv tsv json jsonl md rst pdf doc docx xls xlsx ods xml html htm yaml yml toml ini cfg log parquet feather
-pkl npy npz mat h5 hdf5 py ipynb sh bat srt vtt ass ssa sub align wav mp3 m4a aac flac opus oga ogg wma lst
+pkl npy npz mat h5 hdf5 py ipynb sh bat srt vtt ass ssa sub align wav mp3 m4a aac flac opus oga wma lst
 list info nfo url lnk
 """
 _TEXT_AND_SOUND = frozenset(f".{ending}" for ending in _NO_VIDEOS.split())  # nobody wonders where these are
-_ENOUGH = 16  # pictures without anything else, in a folder that has no folder in it: the rest need not be listed
+_ENOUGH = 16  # pictures in a folder that has no folder in it: more of them are passed by their ending alone, for speed
+_ENDS = tuple(PICTURE_ENDINGS)
 
 
-def is_left_behind(name):
+def is_left_behind(name, at_root=True):
     """Whether a file or folder of this name is an operating system's, not the user's."""
-    return name.startswith((".", "~$")) or name.lower() in _LEFT_BEHIND
+    name = name.lower()
+    # s-1-5-...: a user's folder in RECYCLER, which may be a class elsewhere
+    return name.startswith((".", "~$", "s-1-5-")) or name in _LEFT_BEHIND or (at_root and name in _LEFT_AT_THE_ROOT)
 
 
 def printable(path):
@@ -68,36 +72,46 @@ class Tree:
     folders: list[str]
     passed_over: list[str]  # no video by the ending, no text or sound either; folders that cannot be read end with /
     empty: list[str]  # folders without a video in them
+    linked: list[tuple[str, str]]  # folders passed over since they are another one, by a link; and that
     not_utf8: frozenset[str]  # of all these, escaped; no table can hold their names as they are
 
     @cached_property
     def videos(self):
         return sorted(self.files + self.folders)
 
+    @property
+    def notes(self):
+        return [f"{link}/ is {folder or 'the root'}/ by a link, and not read again" for link, folder in self.linked]
 
-def _look(where, has_folders):
-    """(names of folders, of video files, of pictures, of other files) in a folder; pictures may be cut short."""
-    folders, videos, pictures, others = [], [], [], []
+
+def _look(where, has_folders, at_root):
+    """(names of folders, of links to some, of video files, of pictures, of other files); pictures may be cut short."""
+    folders, links, videos, pictures, others = [], [], [], [], []
+    many = False
     with os.scandir(where) as entries:
         for entry in entries:
             name = entry.name
-            if is_left_behind(name):
+            if many and name.endswith(_ENDS):
+                continue
+            if is_left_behind(name, at_root):
+                hidden_video = name[0] == "." and name[:2] != "._" and ending(name) in VIDEO_ENDINGS
+                if hidden_video and entry.is_file(follow_symlinks=False):  # "...baby one more time.mp4" is a user's
+                    others.append(name)
                 continue
             try:
                 is_folder = entry.is_dir()
             except OSError:  # a link that leads to itself: listed, and found unreadable later
                 is_folder = False
             if is_folder:
-                folders.append(name)
+                (links if entry.is_symlink() else folders).append(name)
             elif is_numbered_picture(name):
                 pictures.append(name)
-                if not has_folders and len(pictures) >= _ENOUGH and not videos:
-                    break
+                many = not has_folders and len(pictures) >= _ENOUGH
             elif ending(name) in VIDEO_ENDINGS and (entry.is_symlink() or entry.is_file()):  # no pipe, no device
                 videos.append(name)
             elif ending(name) not in _TEXT_AND_SOUND:
                 others.append(name)
-    return folders, videos, pictures, others
+    return folders, links, videos, pictures, others
 
 
 _FRAMES = frozenset(("rgb", "img", "imgs", "image", "images", "frame", "frames", "color", "colour"))
@@ -112,32 +126,36 @@ def _flow_beside_frames(folders):
 
 
 def walk(root):
-    """The Tree below `root`; a folder that links lead to twice is walked once.
+    """The Tree below `root`; a folder that links lead to is walked once: where it lies, else by the first of the links.
 
-    A folder of numbered pictures is a video unless videos lie in it. No file is opened, and of a folder with nothing
-    but pictures only the first are listed: 650,000 such folders take half a minute.
+    A folder of numbered pictures is a video unless videos lie in it: these then are, and the pictures are passed over,
+    in whatever order the folder lists them. No file is opened.
     """
-    files, pictured, passed_over, todo, seen = [], [], [], [""], set()
-    entered = []
-    while todo:
+    files, pictured, passed_over, todo, links, seen = [], [], [], [""], [], {}
+    entered, linked = [], []
+    while todo or links:
+        if not todo:  # what is no link comes first
+            links.sort(reverse=True)
+            todo.append(links.pop())
         folder = todo.pop()
         path = f"{root}/{folder}"
         try:
             where = os.stat(path)
-            if (where.st_dev, where.st_ino) in seen:
+            if (first := seen.setdefault((where.st_dev, where.st_ino), folder)) != folder:
+                linked.append((folder, first))
                 continue
-            seen.add((where.st_dev, where.st_ino))
             # A folder has two links to it, and one more for each folder in it; file systems that do not count have one
-            inside = _look(path, where.st_nlink != 2)
+            inside = _look(path, where.st_nlink != 2, not folder)
         except OSError:
             if not folder:
                 raise
             passed_over.append(f"{folder}/")
             continue
         start = f"{folder}/" if folder else ""
-        folders, videos, pictures, others = inside
+        folders, to_others, videos, pictures, others = inside
         entered.append(folder)
         todo += [start + name for name in folders]
+        links += [start + name for name in to_others]
         files += [start + name for name in videos]
         passed_over += [start + name for name in others if folder or ending(name)]  # no README, no LICENSE
         if pictures:
@@ -169,12 +187,18 @@ def walk(root):
         escaped = [name if name.isascii() else printable(name) for name in names]
         not_utf8 |= {new for new, name in zip(escaped, names, strict=True) if new is not name and new != name}
         lists.append(sorted(escaped))
-    return Tree(*lists, frozenset(not_utf8))
+    linked = sorted((printable(link), printable(folder)) for link, folder in linked)
+    return Tree(*lists, linked, frozenset(not_utf8))
 
 
 def spelled(name):
     """A name for comparing: letter case, and how accents are composed (macOS, others), differ between copies."""
     return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).lower()
+
+
+def folded(name):
+    """A class name for comparing: letter case, composed accents, and _ or blanks between words count for nothing."""
+    return re.sub(r"[_\s]+", " ", spelled(name)).strip()
 
 
 class Finder:
@@ -200,17 +224,18 @@ class Finder:
             shared += 1
         return shared, path.endswith(listed), ending(path) == ending(listed), stem(path) == stem(listed)
 
-    def __call__(self, listed):
+    def __call__(self, listed, depth=None):
         """The path below the root, or None."""
+        depth = depth or self.depth
         there = self.by_stem.get(self.key(stem(listed)))
         if not there:
             return None
-        if len(there) == 1 and self.depth == 1:
+        if len(there) == 1 and depth == 1:
             return there[0]
         ranked = sorted(((self._rank(path, listed), -path.count("/")), path) for path in there)
         (rank, _), path = max(ranked, key=lambda pair: pair[0])
         self.copies += sum(other[0][0] == rank for other in ranked) > 1
-        return path if rank[0] + 1 >= self.depth else None
+        return path if rank[0] + 1 >= depth else None
 
 
 def find_below(root, names, deepest=2):

@@ -37,6 +37,8 @@ LEFT_BEHIND = [
     "train/archery/Thumbs.db",
     "desktop.ini",
     "#recycle/archery/0.mp4",
+    "RECYCLER/S-1-5-21-1/Dc1.mp4",
+    "lost+found/x/0.mp4",
     ".git/archery/0.mp4",
 ]
 
@@ -46,6 +48,64 @@ def test_what_systems_leave_is_passed_over_and_not_even_named(make_files):
     found = find_videos("folder", make_files(LEFT_BEHIND))
     pd.testing.assert_frame_equal(found, want)
     assert found.attrs["passed_over"] == [] and found.attrs["classes"] == ["archery", "bowling"]
+
+
+@pytest.mark.parametrize("name", ["recycled", "RECYCLER", "lost+found", "Temporary Items"])
+@pytest.mark.parametrize("tops", [SPLITS, ("",)])
+def test_classes_named_like_folders_of_systems_are_classes(make_files, name, tops):
+    if tops == ("",) and not name.lower().startswith("recycle"):
+        name += " 2"
+    files = [f"{top}/{c}/{i}.mp4".lstrip("/") for top in tops for c in (name, "bowling") for i in range(9)]
+    found = find_videos("folder", make_files(files))
+    assert found.attrs["classes"] == sorted([name, "bowling"]) and len(found) == len(files)
+
+
+def test_hidden_videos_and_sound_that_may_be_video_are_passed_over_and_named(make_files):
+    odd = ["train/archery/...baby one more time.mp4", "train/archery/9.ogg"]
+    found = find_videos("folder", make_files([*split_tree(), *odd, "train/archery/._9.mp4", "train/.x/0.mp4"]))
+    assert found.attrs["passed_over"] == odd and len(found) == 12
+
+
+@pytest.mark.parametrize("link, to", [("val", "test"), ("test", "val"), ("train/catch", "train/bowling")])
+def test_a_link_to_a_folder_that_is_there_is_noted_and_the_folder_is_read(make_files, link, to):
+    files = [name for name in split_tree() if not name.startswith(f"{link}/")]
+    root = make_files(files)
+    (root / link).symlink_to(root / to)
+    found = find_videos("folder", root)
+    assert sorted(found.video) == sorted(files)
+    assert any(note.startswith(f"{link}/ is {to}/ by a link") for note in found.attrs["notes"])
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_one_file_in_two_splits_by_a_link_is_an_error_and_in_one_split_a_note(make_files, link):
+    root = make_files(split_tree())
+    link(root / "train/archery/0.mp4", root / "train/archery/again.mp4")
+    found = find_videos("folder", root)
+    assert "1 videos are the same file as another one: train/archery/again.mp4" in found.attrs["notes"]
+    assert found[found.video.str.contains("again|train/archery/0")].source.nunique() == 1 and len(found) == 13
+    link(root / "val/archery/0.mp4", root / "test/archery/of val.mp4")
+    found = find_videos("folder", root)
+    assert "val/archery/0.mp4" not in set(found.video) and len(found) == 13
+    assert any("1 videos are listed for val and for test: they count as test" in note for note in found.attrs["notes"])
+    link(root / "train/archery/0.mp4", root / "test/archery/leak.mp4")
+    with pytest.raises(ValueError, match="split: test/archery/leak.mp4 = train/archery/0.mp4 .* is in test and in tr"):
+        find_videos("folder", root)
+
+
+def test_links_to_one_file_stay_on_one_side_where_no_split_is_given(make_files):
+    root = make_files([f"{c}/{i}.mp4" for c in "ab" for i in range(10)])
+    for i in range(10):
+        os.symlink(root / f"a/{i}.mp4", root / f"a/{i} again.mp4")
+    found = find_videos("folder", root)
+    assert (found.groupby("source").split.nunique() == 1).all() and found.source.nunique() == 20
+
+
+def test_a_link_to_a_folder_elsewhere_is_read(make_files, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    root = make_files(split_tree())
+    (root / "train/archery").rename(elsewhere / "archery")
+    (root / "train/archery").symlink_to(elsewhere / "archery")
+    assert sorted(find_videos("folder", root).video) == sorted(split_tree())
 
 
 @pytest.mark.parametrize(
@@ -118,6 +178,64 @@ def test_unclear_trees_are_errors_that_list_what_was_found(make_files, more, say
     with pytest.raises(ValueError, match=says) as e:
         find_videos("folder", make_files(more))
     assert ".keep" in more[0] or all(f"{name}/" in str(e.value) for name in ("train",))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        *(("TrainA", "TestA"), ("xtrain", "xtest"), ("traindata", "testdata"), ("tr", "te"), ("split1", "split2")),
+        *(("fold1", "fold2", "fold3"), ("seen", "unseen"), ("source", "target")),
+        tuple(f"fold_{i}" for i in range(10)),
+    ],
+)
+@pytest.mark.parametrize("around", ["", "all/"])
+@pytest.mark.parametrize("classes", [("archery", "bowling"), ("0", "1", "2"), ("Archery", "b 1", "b 2")])
+def test_top_folders_with_the_same_inner_folders_are_splits_that_are_not_understood(make_files, names, around, classes):
+    root = make_files([around + file for file in split_tree(names, classes)])
+    with pytest.raises(ValueError, match="hold folders of the same names.* known; expected .* testing") as e:
+        find_videos("folder", root)
+    assert all(f"{name}/ (" in str(e.value) for name in names)
+
+
+@pytest.mark.parametrize(
+    "inner, n",
+    [
+        (("camera 1", "camera 2", "camera 3"), 2),
+        (("front", "side"), 6),
+        (("v01", "v02", "v03", "v04", "v05"), 3),
+    ],
+)
+def test_folders_below_classes_are_no_classes(make_files, inner, n):
+    classes = ("archery", "bowling", "catch", "dive", "eat", "fall")[:n]
+    videos = find_videos("folder", make_files([f"{c}/{i}/{k}.mp4" for c in classes for i in inner for k in range(3)]))
+    assert videos.attrs["classes"] == list(classes) and len(videos) == n * len(inner) * 3
+    assert any("taken for the classes, not for splits" in note for note in videos.attrs["notes"])
+
+
+@pytest.mark.parametrize("around", ["train/videos", "val/Videos", "test/a b"])
+def test_a_folder_more_in_one_of_the_splits(make_files, around):
+    split = around.split("/")[0]
+    files = [name.replace(f"{split}/", f"{around}/") for name in split_tree()]
+    want = {(s, c): 2 for s in SPLITS for c in ("archery", "bowling")}
+    assert counts(find_videos("folder", make_files(files))) == want
+
+
+@pytest.mark.parametrize(
+    "name, other",
+    [("Riding Horse", "riding_horse"), ("caf\u00e9", "cafe\u0301"), ("archery", "ARCHERY"), ("a_b", "a  b")],
+)
+def test_a_class_spelled_otherwise_in_another_split_is_the_same(make_files, name, other):
+    files = [*split_tree(("train", "val"), (name, "bowling")), *split_tree(("test",), (other, "bowling"))]
+    found = find_videos("folder", make_files(files))
+    assert found.attrs["classes"] == sorted([name, "bowling"]) and sorted(found.video) == sorted(files)
+    assert counts(found) == {(s, c): 2 for s in SPLITS for c in (name, "bowling")}
+    assert f"1 classes are spelled in several ways, and each is one class: {name} = {other}" in found.attrs["notes"]
+    assert found.attrs["classes_without_training_videos"] == []
+
+
+def test_a_single_class_with_folders_in_one_split_stays_one(make_files):
+    files = [*split_tree(("train", "val")), "test/archery/camera 1/0.mp4", "test/archery/camera 2/0.mp4"]
+    assert find_videos("folder", make_files(files)).attrs["classes"] == ["archery", "bowling"]
 
 
 def test_one_split_with_other_folders_is_unclear(make_files):
@@ -199,6 +317,29 @@ def test_names_that_are_not_utf8_are_bad_rows_and_tables_can_be_written(make_fil
     assert probed.error[probed.video.isin(bad.video)].str.contains("not UTF-8").all()
     probed.to_parquet(tmp_path / "videos.parquet")
     json.dumps(found.attrs)
+
+
+@pytest.mark.parametrize(
+    "names", [("preview.mp4",), ("video.avi", "zz.mkv"), ("v_001.jpg.mp4", "a.mp4", "m.mp4", "z.mp4")]
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_videos_beside_many_numbered_stills_are_found_in_any_order_of_the_folder(make_files, monkeypatch, names, first):
+    stills = [f"a/still_{i:03d}.jpg" for i in range(100)]
+    root, scandir = make_files([*stills, *(f"a/{name}" for name in names), "b/1.mp4"]), os.scandir
+
+    class InOrder(list):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    def in_order(path):
+        return InOrder(sorted(scandir(path), key=lambda entry: entry.name.endswith("jpg"), reverse=not first))
+
+    monkeypatch.setattr(os, "scandir", in_order)
+    tree = walk(root)
+    assert tree.videos == sorted([*(f"a/{name}" for name in names), "b/1.mp4"]) and tree.passed_over == ["a/*.jpg"]
 
 
 def test_flow_beside_frames_is_no_video_of_its_own(make_files):

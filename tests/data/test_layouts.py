@@ -134,6 +134,15 @@ def test_hmdb51_a_folder_per_rar(make_files, where):
     assert len(videos) == 12 and videos.attrs["missing"] == [] and set(videos.class_name) == {"catch", "clap"}
 
 
+def test_a_stray_copy_of_one_of_hmdb51s_lists_is_left_out_and_named(make_files):
+    lists, videos = published("hmdb51")
+    files = {f"splits/{name}": text for name, text in lists.items()} | dict.fromkeys(videos, "")
+    want = find_videos("hmdb51", make_files(files))
+    found = find_videos("hmdb51", make_files({"clap_test_split1.txt": lists["clap_test_split1.txt"]}))
+    pd.testing.assert_frame_equal(found, want)
+    assert any("left out" in note and "clap_test_split1.txt" in note for note in found.attrs["notes"])
+
+
 def test_names_of_lists_in_any_letter_case_and_paths_with_backslashes(make_files):
     files = {n.replace("list01", "LIST01"): t.replace("/", "\\") for n, t in ucf_files().items()}
     assert len(find_videos("ucf101", make_files({n.replace("classInd", "ClassInd"): t for n, t in files.items()}))) == 8
@@ -150,6 +159,98 @@ def test_a_copy_beside_is_said_and_the_listed_path_is_taken(make_files):
     make_files({f"small/{n}": c for n, c in files.items() if n.endswith("avi")})
     videos = find_videos("ucf101", make_files(files))
     assert not videos.path.str.contains("small").any() and len(videos) == 8
+
+
+SAME_NAMES = {
+    "ucf101": {
+        "classInd.txt": "1 A\n2 B\n",
+        "trainlist01.txt": "".join(f"{c}/{i:04d}.avi {n}\n" for n, c in ((1, "A"), (2, "B")) for i in range(4)),
+        "testlist01.txt": "".join(f"{c}/{i:04d}.avi\n" for c in "AB" for i in range(4, 6)),
+    },
+    "hmdb51": {f"{c}_test_split1.txt": "".join(f"{i:04d}.avi {1 + (i > 3)}\n" for i in range(6)) for c in ("A", "B")},
+}
+
+
+@pytest.mark.parametrize("dataset", SAME_NAMES)
+@pytest.mark.parametrize("around, end", [("", "avi"), ("deeper/all/", "mp4")])
+def test_files_of_one_name_in_two_classes_are_two_videos(make_files, dataset, around, end):
+    videos = {f"{around}{c}/{i:04d}.{end}": "" for c in "AB" for i in range(6)}
+    root = make_files(SAME_NAMES[dataset] | videos)
+    found = find_videos(dataset, root)
+    assert list(found.video) == sorted(f"{c}/{i:04d}" for c in "AB" for i in range(6))
+    assert (found.path == f"{root}/{around}" + found.video + f".{end}").all()
+    assert (found.class_name == found.video.str[0]).all() and (found.source == found.video).all()
+    assert found.groupby("class_name").split.value_counts()[:, "test"].to_dict() == {"A": 2, "B": 2}
+    assert any("files of one name are listed" in note for note in found.attrs["notes"])
+    (root / f"{around}B/0003.{end}").unlink()
+    found = find_videos(dataset, root)
+    assert found.attrs["missing"] == ["B/0003"] and found.path.is_unique  # never the other class's file
+
+
+def test_files_of_one_name_and_two_endings_are_two_videos(make_files):
+    files = ucf_files() | {"Archery/v_Archery_g03_c01.mp4": ""}
+    files["trainlist01.txt"] += "Archery/v_Archery_g03_c01.mp4 1\n"
+    found = find_videos("ucf101", make_files(files))
+    assert len(found) == 9 and found.path.is_unique and found.attrs["missing"] == []
+
+
+def copy_in_lists(dataset, lists):
+    """The lists of published(dataset), with a training video named for testing or validation, too; its name."""
+    if dataset == "ucf101":
+        lists["testlist01.txt"] += lists["trainlist01.txt"].splitlines()[0].rsplit(None, 1)[0] + "\n"
+        return "v_catch_g03_c01"
+    if dataset == "kinetics":
+        lists["val.csv"] += lists["train.csv"].splitlines()[1].replace(",train", ",val") + "\n"
+        return "catchtrain0_000001_000011"
+    lists["jester-v1-validation.csv"] += lists["jester-v1-train.csv"].splitlines()[0] + "\n"
+    return "1"
+
+
+@pytest.mark.parametrize("dataset", ["ucf101", "kinetics", "jester"])
+def test_a_video_that_lists_name_for_two_splits_is_an_error(make_files, dataset):
+    lists, videos = published(dataset)
+    name = copy_in_lists(dataset, lists)
+    with pytest.raises(ValueError, match=rf"split: {name} is in (test|train) and in (train|val) \(1 such\)"):
+        find_videos(dataset, make_files(lists | dict.fromkeys(videos, "")))
+
+
+def test_a_video_listed_twice_for_one_split_is_noted(make_files):
+    files = kinetics_files(a=["train", "val"], b=["train", "val"])
+    want = find_videos("kinetics", make_files(files))
+    files["train.csv"] += files["train.csv"].splitlines()[1] + "\nb,btrain0,1,11,train\na,btrain1,1,11,train\n"
+    found = find_videos("kinetics", make_files(files))
+    pd.testing.assert_frame_equal(found, want)
+    assert (
+        "3 lines name a video again, and the first of each counts; 1 videos are of several classes there"
+        in (found.attrs["notes"])
+    )
+
+
+def test_a_class_spelled_otherwise_in_kinetics_validation_list_is_the_same(make_files):
+    files = kinetics_files(abc=["train", "val"], b=["train", "val"])
+    files["val.csv"] = files["val.csv"].replace("abc,", "Abc,")
+    videos = find_videos("kinetics", make_files(files))
+    assert videos.attrs["classes"] == ["Abc", "b"] and len(videos) == 8
+    assert any("Abc = abc" in note for note in videos.attrs["notes"])
+
+
+def test_a_link_in_another_split_is_an_error_in_published_layouts(make_files):
+    root = make_files(ucf_files())
+    copy = root / "Bowling/v_Bowling_g01_c01.avi"
+    copy.unlink()
+    copy.symlink_to(root / "Bowling/v_Bowling_g03_c01.avi")
+    with pytest.raises(ValueError, match="split: v_Bowling_g01_c01 = v_Bowling_g03_c01 is in test and in train"):
+        find_videos("ucf101", root)
+
+
+def test_a_name_in_training_and_in_validation_of_moments_is_two_videos(make_files):
+    lists, videos = published("mit")
+    lists["validationSet.csv"] = lists["trainingSet.csv"]
+    trained = [name for name in videos if name.startswith("training/")]
+    there = [*trained, *(name.replace("training/", "validation/") for name in trained)]
+    found = find_videos("mit", make_files(lists | dict.fromkeys(there, "")))
+    assert len(found) == 12 and found.path.is_unique and (found.split == "test").sum() == 6
+    assert (found.path.str.contains("/validation/") == (found.split == "test")).all()
 
 
 def kinetics_files(**labels):
@@ -185,6 +286,81 @@ def test_a_kinetics_header_with_blanks_is_read_and_a_list_without_labels_is_name
     videos = find_videos("kinetics", make_files(files))
     assert len(videos) == 8 and videos.attrs["missing"] == []
     assert any("test.csv has no labels and is left out" in note for note in videos.attrs["notes"])
+
+
+@pytest.mark.parametrize("place", ["", "annotations/"])
+@pytest.mark.parametrize(
+    "stray, text",
+    [
+        ("durations.csv", "id,seconds\na,1\n"),
+        ("class_counts.csv", "label,count\na,3\n"),
+        ("broken.csv", "a,b\n1,2,3\n"),
+        ("binary.csv", b"\xff\xfe\0"),
+        ("empty.csv", ""),
+        ("train_sizes.csv", "file,size\na,1\n"),
+    ],
+)
+def test_a_stray_file_beside_or_above_kinetics_lists_is_passed_over_and_named(make_files, place, stray, text):
+    files = kinetics_files(a=["train", "val"], b=["train", "val"])
+    want = find_videos("kinetics", make_files({place + n if n.endswith("csv") else n: t for n, t in files.items()}))
+    found = find_videos("kinetics", make_files({stray: text}))
+    pd.testing.assert_frame_equal(found, want)
+    assert any(note.startswith("passed over as no list: ") and stray in note for note in found.attrs["notes"])
+
+
+@pytest.mark.parametrize("name", ["train.csv", "kinetics_train.csv", "k600_val.csv", "kinetics-400-test.csv"])
+def test_a_kinetics_list_by_its_name_that_is_none_is_an_error(make_files, name):
+    files = kinetics_files(a=["train", "val"], b=["train", "val"]) | {name: "a,x,1,11,train\n"}
+    with pytest.raises(ValueError, match=f"{name}: has no column youtube_id, but a, x, 1, 11, train; expected Kin"):
+        find_videos("kinetics", make_files(files))
+
+
+def test_kinetics_lists_that_name_no_video_are_an_error(make_files):
+    with pytest.raises(ValueError, match="annotations: .*train.csv name no video with a label"):
+        find_videos("kinetics", make_files({"train.csv": KINETICS, "a.mp4": ""}))
+    with pytest.raises(ValueError, match="durations.csv: has no column youtube_id, but id, seconds; expected"):
+        (make_files({"durations.csv": "id,seconds\n"}) / "train.csv").unlink()
+        find_videos("kinetics", make_files({}))
+
+
+@pytest.mark.parametrize("place", ["", "annotations/"])
+@pytest.mark.parametrize("text", ["{}", "{not json", "[1]", '{"database": 3}'])
+def test_a_stray_json_beside_or_above_activitynets_is_passed_over_and_named(make_files, place, text):
+    lists, videos = published("activitynet")
+    want = find_videos("activitynet", make_files({place + n: t for n, t in lists.items()} | dict.fromkeys(videos, "")))
+    found = find_videos("activitynet", make_files({"a.json": text}))
+    pd.testing.assert_frame_equal(found, want)
+    assert any(note.startswith("passed over as no list: ") and "a.json" in note for note in found.attrs["notes"])
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"annotations": [{"segment": [0, 1], "label": "a"}]},
+        {"subset": "training", "annotations": [{"label": "a"}]},
+        {"subset": "training", "annotations": [{"segment": [0, "x"], "label": "a"}]},
+        {"subset": "training", "annotations": [{"segment": [0, 1, 2], "label": "a"}]},
+        {"subset": "training", "annotations": [3]},
+        [],
+    ],
+)
+def test_an_entry_of_activitynet_that_says_nothing_is_an_error_that_shows_it(make_files, entry):
+    lists, _ = published("activitynet")
+    database = {"x1": entry} | json.loads(lists["activity_net.v1-3.min.json"])["database"]
+    with pytest.raises(ValueError, match=r"activity_net.json: x1 is .*; expected subset and annotations"):
+        find_videos("activitynet", make_files({"activity_net.json": json.dumps({"database": database})}))
+
+
+def test_a_training_video_of_activitynet_without_annotations_is_noted(make_files):
+    lists, videos = published("activitynet")
+    database = {"x1": {"subset": "training"}, "x2": {"subset": "testing", "annotations": []}}
+    database |= json.loads(lists["activity_net.v1-3.min.json"])["database"]
+    files = {"activity_net.json": json.dumps({"database": database})} | dict.fromkeys(videos, "")
+    found = find_videos("activitynet", make_files(files))
+    assert len(found) == 12 and any(
+        "1 videos of training or validation have no annotation" in note and note.endswith(": x1")
+        for note in found.attrs["notes"]
+    )
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])
@@ -288,6 +464,8 @@ def test_something_something(make_files, start, place):
     assert videos.attrs["classes"] == ["Pushing something from right to left", "Pushing something from left to right"]
     assert videos.attrs["missing"] == ["12"] and (videos.split == "test").sum() == 3
     assert (videos.label == 1 - videos.video.astype(int) % 2).all()
+    with pytest.raises(ValueError, match=r'train.json: found ."id": "1"., expected an object with id and template'):
+        find_videos("ssv2", make_files({f"{start}train.json": '[{"id": "1"}]'}))
     bad = json.dumps([{"id": "1", "template": "Eating [something]"}])
     with pytest.raises(ValueError, match=r"train.json, id 1: has class 'Eating something', which is not among the 2"):
         find_videos("ssv2", make_files({f"{start}train.json": bad}))

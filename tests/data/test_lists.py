@@ -109,6 +109,20 @@ def test_numbers_from_zero_beside_a_class_file_that_counts_from_one(make_files):
     )
 
 
+@pytest.mark.parametrize("class_file", [True, False])
+def test_class_names_spelled_otherwise_in_another_list_are_the_same(make_files, class_file):
+    names = {"train": ("Riding Horse", "caf\u00e9"), "test": ("riding_horse", "Cafe\u0301")}
+    files = {f"v/{split}{k}{i}.mp4": "" for split in names for k in (0, 1) for i in range(3 if split == "train" else 2)}
+    for split, of in names.items():
+        rows = [f"{f},{of[int(f[-6])]}\n" for f in files if f"/{split}" in f]
+        files |= {f"{split}.csv": "path,label\n" + "".join(rows)}
+    files |= {"classes.txt": "caf\u00e9\nRiding Horse\n"} if class_file else {}
+    videos = find_videos("list", make_files(files))
+    assert videos.attrs["classes"] == sorted(names["train"], reverse=class_file)
+    assert (videos.error == "").all() and len(videos) == 10
+    assert (videos.class_name == videos.video.str[-6].map({"0": "Riding Horse", "1": "caf\u00e9"})).all()
+
+
 def test_a_class_file_of_more_classes_than_are_listed(make_files):
     videos = find_videos(
         "list", make_files(videos_at() | per_split("{path} {n}") | {"classes.txt": "archery\nbowling\nclimbing\n"})
@@ -237,6 +251,15 @@ def test_a_video_of_train_in_test_is_an_error(make_files):
     files["test.txt"] += files["train.txt"].splitlines()[0]
     with pytest.raises(ValueError, match=r"split: archery/train 0, 2.mp4 is in test and in train \(1 such\)"):
         find_videos("list", make_files(videos_at() | files))
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_a_link_of_train_in_test_is_an_error(make_files, link):
+    root = make_files({"train.txt": "a/0.mp4 0\na/1.mp4 1\n", "test.txt": "a/2.mp4 0\na/3.mp4 1\n", "a/0.mp4": ""})
+    make_files(["a/1.mp4", "a/2.mp4"])
+    link(root / "a/0.mp4", root / "a/3.mp4")
+    with pytest.raises(ValueError, match="split: a/0.mp4 = a/3.mp4 is in test and in train"):
+        find_videos("list", root)
 
 
 @pytest.fixture
