@@ -3,7 +3,8 @@
 Frames are numbered as decoding the file in order shows them. Demuxing says it exactly where every packet holds one
 frame that the decoder is sure to show: H.264, H.265, VP8, VP9, AV1, MPEG-4 and some others, in the containers that keep
 frames apart and timed. Any other file (transport and program streams, packed B-frames, frames that are dropped or
-missing, ...) is decoded to know, and then always in order.
+missing, ...) is decoded to know, and then always in order. Damage within packets is not always seen by demuxing: once
+decoding has shown another number of frames, that is what counts (see note_shown).
 """
 
 import os
@@ -55,9 +56,29 @@ def index(path, fps=25.0):
         found = os.stat(path)
         if stat.S_ISDIR(found.st_mode):
             return Index(np.arange(len(list_pictures(path))) / fps, fps)
-        return _index(os.path.abspath(os.fspath(path)), found.st_mtime_ns, found.st_size)
+        version = (os.path.abspath(os.fspath(path)), found.st_mtime_ns, found.st_size)
+        quick = _index(*version)
+        if quick.packets is None or _SHOWN.get(hash(version), len(quick)) == len(quick):
+            return quick
+        return _decoded_index(*version)
     except FAULTS as e:
         raise VideoError(f"{printable(path)}: cannot be opened: {e}") from e
+
+
+_SHOWN = {}  # {hash of a file's version: the frames that decoding it showed}; -1 where two counts differ
+
+
+def note_shown(path, n_frames):
+    """Says that the whole file is known to show so many frames; -1: only that access by its index failed.
+
+    Where its index says otherwise, the file is decoded in order from then on.
+    """
+    try:
+        found = os.stat(path)
+    except OSError:
+        return
+    version = hash((os.path.abspath(os.fspath(path)), found.st_mtime_ns, found.st_size))
+    _SHOWN[version] = n_frames if _SHOWN.get(version, n_frames) == n_frames else -1
 
 
 @lru_cache(maxsize=256)
@@ -65,8 +86,16 @@ def _index(path, modified, size):
     with opened(path) as (container, stream):
         found = _by_demuxing(container, stream)
     if found is None:
-        with opened(path) as (container, stream):
-            found = _by_decoding(path, container, stream)
+        return _decoded_index(path, modified, size)
+    if not len(found):
+        raise ValueError("holds no video frame")
+    return found
+
+
+@lru_cache(maxsize=256)
+def _decoded_index(path, modified, size):
+    with opened(path) as (container, stream):
+        found = _by_decoding(path, container, stream)
     if not len(found):
         raise ValueError("holds no video frame")
     return found
@@ -77,21 +106,21 @@ def _by_demuxing(container, stream):
     codec = codecs.reader(container, stream)
     if codec is None:
         return None
-    rows = []
+    (read, complete), rows = codec, []
     try:
         for packet in container.demux(stream):
             if packet.dts is None and packet.pts is None and not packet.size:
                 continue  # ends the stream
             if not packet.size or packet.is_corrupt or packet.pos is None:
                 return None
-            shown, entry, kind = codec(packet)
+            shown, entry, kind = read(packet)
             if shown is None:
                 return None
             key = packet.is_keyframe
             rows.append((packet.pts, packet.dts, packet.pos, key, key and entry, shown and not packet.is_discard, kind))
     except FAULTS:
         return None  # breaks off
-    if not rows:
+    if not rows or not complete():
         return None
     pts, dts, positions, keys, entries, shown, kinds = zip(*rows, strict=True)
     if kinds[0] is not None:

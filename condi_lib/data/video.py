@@ -11,7 +11,7 @@ import torch
 from av.video.reformatter import VideoReformatter
 
 from condi_lib.data.container import FAULTS, VideoError, frames_of, opened, pixel_shape, printable, scale
-from condi_lib.data.index import frames_at, index
+from condi_lib.data.index import frames_at, index, note_shown
 from condi_lib.data.pictures import list_pictures, read_picture
 
 
@@ -76,13 +76,16 @@ def _frames(path, start, end, report):
                 yield from frames_at(path, found, start, len(found) if end is None else min(end, len(found)), report)
                 return
         except FAULTS:  # whatever it is, decoding in order shows it or does not need it
+            note_shown(path, -1)
             start, report["in_order"] = start + report["n_frames"], True
     with opened(path) as (container, stream):
         pixel = pixel_shape(stream)
+        number = -1
         for number, frame in enumerate(frames_of(path, container, stream, report)):
             report["n_decoded"] += 1
             if number >= start:
                 yield frame, pixel
+        note_shown(path, number + 1)
 
 
 def _pictures(folder, start, report):
