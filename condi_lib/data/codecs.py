@@ -3,6 +3,8 @@
 Sources: ISO/IEC 14496-10 (H.264), 23008-2 (H.265), 14496-2 (MPEG-4), RFC 6386 (VP8), the VP9 bitstream specification.
 """
 
+import re
+
 import numpy as np
 
 from condi_lib.data.slices import H264Frames, HEVCFrames
@@ -13,9 +15,10 @@ INTRA = {"mjpeg", "prores", "dnxhd", "ffv1"}  # the key frames of these need not
 def reader(container, stream):
     """(read, complete), or None where this container or codec does not say what is shown.
 
-    complete(), after the last packet: whether none is missing that others need. read(packet) is (shown, entry, kind): whether the packet's one frame is shown (None: it does not hold exactly one),
-    whether decoding from it gives what decoding from the start does, and for MPEG-4 the kind of frame, I, P or B (its
-    containers may lack times of presentation), else None.
+    complete(), after the last packet: whether none is missing that others need. read(packet) is (shown, entry, kind):
+    whether the packet's one frame is shown (None: it does not hold exactly one, or is damaged), whether decoding from
+    it gives what decoding from the start does, and for MPEG-4 the kind of frame, I, P or B (its containers may lack
+    times of presentation), else None.
     """
     codec, form = stream.codec_context, container.format.name
     if not ("mov" in form or "matroska" in form or (form == "avi" and codec.name in {"mpeg4", "mjpeg", "ffv1"})):
@@ -35,7 +38,9 @@ def reader(container, stream):
         "mpeg4": _mpeg4,
         **dict.fromkeys(("vp8", "libvpx"), _vp8),
         **dict.fromkeys(("vp9", "libvpx-vp9"), _vp9),
-        **dict.fromkeys(("av1", "libdav1d", "libaom-av1", *INTRA), lambda data: (True, True, None)),
+        **dict.fromkeys(("av1", "libdav1d", "libaom-av1"), lambda data: (True, True, None)),
+        **dict.fromkeys(INTRA, lambda data: (True if len(data) > 8 else None, True, None)),
+        "mjpeg": lambda data: (True if _is_jpeg(data) else None, True, None),
     }
     if codec.name not in reads:
         return None
@@ -50,7 +55,7 @@ def reader(container, stream):
 
 def _overwritten(data):
     """Whether a long run of one value says that the data are lost. Rarely it is none, and costs only time."""
-    return b"\0" * 32 in data or b"\xff" * 32 in data
+    return b"\0" * 16 in data or b"\xff" * 16 in data
 
 
 def order_by_kind(kinds):
@@ -109,6 +114,12 @@ def _hevc(units, frames):
     return (True if sound and not spliced and not changed else None), begins
 
 
+def _is_jpeg(data):
+    """Whether a packet is a JPEG picture whose scan holds no marker that cannot be there."""
+    scan = data.find(b"\xff\xda")
+    return data[:2] == b"\xff\xd8" and scan > 0 and not re.search(rb"\xff[^\0\xd0-\xd9\xff]", data[scan + 2 :])
+
+
 def _vp8(data):
     """Of a packet with one frame: a tag of three bytes with its first part's size, then a code in key frames."""
     key, size = not data[0] & 1, int.from_bytes(data[:3], "little") >> 5
@@ -126,7 +137,9 @@ def _vp9(data):
         frames = [data[start : start + size] for start, size in zip(starts, sizes, strict=True) if size]
     bits = [frame[0] << 1 if frame[0] & 0x30 == 0x30 else frame[0] for frame in frames]  # profile 3 has one bit more
     shown = [b & 8 or b & 2 for b in bits]
-    sound = sum(map(bool, shown)) == 1 and all(frame[0] >> 6 == 2 for frame in frames)
+    sound = sum(map(bool, shown)) == 1 and all(
+        frame[0] >> 6 == 2 and (len(frame) > 8 or b & 8) for frame, b in zip(frames, bits, strict=True)
+    )
     return (True if sound else None), bits[0] & 12 == 0, None
 
 

@@ -135,6 +135,9 @@ def _by_demuxing(container, stream):
     order = pts.argsort()
     if not keys[0] or order[0] != 0 or _reordering(pts) > max(stream.codec_context.reorder_depth, kinds[0] is not None):
         return None
+    steps = np.diff(pts)
+    if stream.codec_context.name == "ffv1" and steps.max(initial=0) > 1.5 * steps.min(initial=steps.max(initial=0)):
+        return None  # frames are missing, and those after them never come out twice alike
     packets = order[shown[order]]
     seconds = (pts[packets] - pts[packets[:1]]) * float(stream.time_base)
     dts = np.array([pts[0] if time is None else time for time in dts], np.int64)

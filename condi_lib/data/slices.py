@@ -72,7 +72,8 @@ class H264Frames:
         bits, number = _reader(unit[:32], 1)
         if number():  # not the top of a picture
             return False
-        number(), number()
+        if number() > 9 or number() > 255:  # no kind of slice, no settings
+            return False
         found = bits(self.width)
         expected = 0 if unit[0] & 31 == 5 else None if self.last is None else (self.last + 1) % (1 << self.width)
         if unit[0] & 0x60:
@@ -127,7 +128,8 @@ class HEVCFrames:
             return False
         if 16 <= kind <= 23:
             bits(1)
-        number(), bits(self.extra), number()
+        if number() > 63 or bits(self.extra) < 0 or number() > 2:  # no settings, no kind of slice
+            return False
         count, span = 0, 1 << self.width
         if kind in (19, 20):
             self.counts.append([])
