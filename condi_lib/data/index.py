@@ -186,6 +186,7 @@ def frames_at(path, found, start, end, report):
     entry, numbers = int(entries[-1]), {position: i for i, position in enumerate(found.positions.tolist())}
     with opened(path) as (container, stream):
         by_pts = "matroska" in container.format.name
+        stream.codec_context.options = {"err_detect": "explode"}  # what hides damage depends on the frames before
         next(container.demux(stream)).decode()  # encoders name themselves in it, and decoders know their faults
         for target in (*entries[::-1][:3].tolist(), 0):
             container.seek(int((found.shown_at if by_pts else found.times)[target]), stream=stream)
