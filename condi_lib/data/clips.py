@@ -8,7 +8,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from condi_lib.data.container import printable
+from condi_lib.data.container import MissingClips, printable
+from condi_lib.data.index import note_shown
 from condi_lib.data.store import Store
 from condi_lib.data.stream import read_ahead
 from condi_lib.data.video import VideoError, check_bad_share, read_clips, read_some_clips
@@ -33,7 +34,8 @@ def segments(videos):
 def stored_clips(segment, frames, size, store, numbers=None, report=None, stride=1):
     """The clips of a Segment, all or those of `numbers` (ascending), through a Store: uint8 [N, 3, F, size, size].
 
-    None for the store decodes each time. report: see iter_frames. Raises VideoError.
+    None for the store decodes each time. report: see iter_frames. Raises VideoError; MissingClips, with the others,
+    where the video ends before some of them.
     """
     report = {} if report is None else report
     options = {"frames": frames, "size": size, "stride": stride}
@@ -48,16 +50,22 @@ def stored_clips(segment, frames, size, store, numbers=None, report=None, stride
     except OSError as e:
         raise VideoError(f"{printable(segment.path)}: cannot be decoded: {e}") from e
     except IndexError as e:
-        raise VideoError(f"{printable(segment.path)}: has no clip {e} of {frames} frames") from e
+        there = [n for n in numbers if n < e.args[0]]
+        raise _missing(segment, numbers, frames, store.read(file, there)[0] if there else ()) from e
     if found:
         report.update(found[1], n_decoded=0)
         return found[0]
     clips = store.write(file, read_clips(report=report, **where), report)
     if numbers is None:
         return clips
-    if max(numbers) >= len(clips):
-        raise VideoError(f"{printable(segment.path)}: has no clip {max(numbers)} of {frames} frames")
-    return clips[list(numbers)]
+    there = [n for n in numbers if n < len(clips)]
+    if len(there) < len(numbers):
+        raise _missing(segment, numbers, frames, clips[there])
+    return clips[there]
+
+
+def _missing(segment, numbers, frames, clips):
+    return MissingClips.of(segment.path, numbers[len(clips)], frames, clips)
 
 
 def decoded_folder(folder, videos, frames, size, limit_gb=4.0, quality=0):
@@ -145,7 +153,9 @@ class ClipDataset(Dataset):
     All clips are decoded once and held where they take at most `cache_gb`. Else `sources` numbers the video of each
     clip (int64 [M], None before), for an order that takes them nearly one video after the other, and `batches` reads
     each video once, holding up to `buffer` clips (cache_gb again). Clips that cannot be read are left out, and named in
-    "bad"; more than a share of max_bad_share of the videos raises VideoError. decoded: a Store.
+    "bad"; more than a share of max_bad_share of the videos raises VideoError, not counting those that lack only clips
+    at their end. A whole video of which decoding showed another n_frames than its index says (as labelling writes it
+    into the video table) is decoded in order, so that clips are those that were labelled. decoded: a Store.
     """
 
     def __init__(
@@ -166,6 +176,10 @@ class ClipDataset(Dataset):
         self.where = [(self.segments[row].path, clip) for row, clip in zip(self.rows, table["clip"], strict=True)]
         self.columns, self.frames, self.size, self.stride = columns, frames, size, stride
         self.augment, self.cache, self.bad, self.draw, self.decoded = augment, None, {}, (0, 0), decoded
+        self.shorter = set()  # paths of videos that lack clips of the table, but can be read
+        for row in set(self.rows) if "n_frames" in videos else ():
+            if self.segments[row].start == 0 and self.segments[row].end in (None, -1):
+                note_shown(self.segments[row].path, int(videos.n_frames.iloc[row]))
         self.max_bad_share, self.n_videos = max_bad_share, table.video.nunique()
         room = cache_gb * 2**30 / (3 * frames * size * size)
         self.sources, self.buffer = None, int(room)
@@ -179,7 +193,10 @@ class ClipDataset(Dataset):
         keep = torch.ones(len(self.where), dtype=torch.bool)
         for row, clips in tqdm(self._by_video(range(len(self))).items(), desc="decoding", unit="video"):
             try:
-                self.cache[clips] = self._read(row, [self.where[i][1] for i in clips])
+                read = self._read(row, clips)
+                keep[[i for i in clips if i not in read]] = False
+                for i, clip in read.items():
+                    self.cache[i] = clip
             except VideoError as e:
                 keep[clips] = False
                 self.note_bad({self.segments[row].path: str(e)})
@@ -195,16 +212,31 @@ class ClipDataset(Dataset):
             found.setdefault(self.rows[i], []).append(i)
         return found
 
-    def _read(self, row, numbers):
-        """Clips `numbers` of a row of the video table: uint8 [N, 3, F, H, W]."""
-        once = sorted(set(numbers))
-        clips = stored_clips(self.segments[row], self.frames, self.size, self.decoded, once, stride=self.stride)
-        return clips if once == numbers else clips[[once.index(n) for n in numbers]]
+    def _read(self, row, indices):
+        """{clip index: uint8 [3, F, H, W]} of those of some clip indices of a row that are there."""
+        numbers = sorted({self.where[i][1] for i in indices})
+        try:
+            clips = stored_clips(self.segments[row], self.frames, self.size, self.decoded, numbers, stride=self.stride)
+        except MissingClips as e:
+            clips = e.clips
+        self._note_shorter(row, numbers[len(clips) :])
+        read = dict(zip(numbers, clips, strict=False))
+        return {i: read[self.where[i][1]] for i in indices if self.where[i][1] in read}
+
+    def _note_shorter(self, row, numbers):
+        """Records that a video lacks the clips `numbers`, which are left out; it is not a bad one for that."""
+        if numbers:
+            path = self.segments[row].path
+            self.shorter.add(path)
+            some = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
+            self.bad[path] = f"{printable(path)}: has no clip {some} of {self.frames} frames; left out"
 
     def note_bad(self, bad):
         """Records bad videos, {path: reason}; raises VideoError where they are too many."""
         self.bad.update(bad)
-        check_bad_share(self.bad.values(), self.n_videos, self.max_bad_share)
+        self.shorter -= bad.keys()
+        unreadable = [reason for path, reason in self.bad.items() if path not in self.shorter]
+        check_bad_share(unreadable, self.n_videos, self.max_bad_share)
 
     def __len__(self):
         return len(self.where)
@@ -215,7 +247,7 @@ class ClipDataset(Dataset):
         read, bad = {}, {}
         for row, clips in self._by_video(indices).items():
             try:
-                read |= zip(clips, self._read(row, [self.where[i][1] for i in clips]), strict=True)
+                read |= self._read(row, clips)
             except VideoError as e:
                 bad[self.segments[row].path] = str(e)
         return self._gather(indices, read, bad)
@@ -243,10 +275,12 @@ class ClipDataset(Dataset):
                     row, (clips, report) = next(coming)
                     self.n_decoded += report.get("n_decoded", 0)
                     read.add(row)
+                    clips = clips.clips if isinstance(clips, MissingClips) else clips
                     if isinstance(clips, VideoError):
                         bad[self.segments[row].path] = str(clips)
                     else:  # copies: a view would hold all clips of its video
-                        held |= {j: clip.clone() for j, clip in zip(wanted[row], clips, strict=True)}
+                        held |= {j: clip.clone() for j, clip in zip(wanted[row], clips, strict=False)}
+                        self._note_shorter(row, [self.where[j][1] for j in wanted[row][len(clips) :]])
             yield self._gather(batch, {i: held.pop(i) for i in batch if i in held}, bad)
 
     def _gather(self, indices, read, bad):

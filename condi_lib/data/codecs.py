@@ -3,17 +3,22 @@
 Sources: ISO/IEC 14496-10 (H.264), 23008-2 (H.265), 14496-2 (MPEG-4), RFC 6386 (VP8), the VP9 bitstream specification.
 """
 
+import re
+
 import numpy as np
+
+from condi_lib.data.slices import H264Frames, HEVCFrames
 
 INTRA = {"mjpeg", "prores", "dnxhd", "ffv1"}  # the key frames of these need nothing else
 
 
 def reader(container, stream):
-    """A function of a packet for index, or None where this container or codec does not say what is shown.
+    """(read, complete), or None where this container or codec does not say what is shown.
 
-    It returns (shown, entry, kind): whether the packet's one frame is shown (None: it does not hold exactly one),
-    whether decoding from it gives what decoding from the start does, and for MPEG-4 the kind of frame, I, P or B (its
-    containers may lack times of presentation), else None.
+    complete(), after the last packet: whether none is missing that others need. read(packet) is (shown, entry, kind):
+    whether the packet's one frame is shown (None: it does not hold exactly one, or is damaged), whether decoding from
+    it gives what decoding from the start does, and for MPEG-4 the kind of frame, I, P or B (its containers may lack
+    times of presentation), else None.
     """
     codec, form = stream.codec_context, container.format.name
     if not ("mov" in form or "matroska" in form or (form == "avi" and codec.name in {"mpeg4", "mjpeg", "ffv1"})):
@@ -23,17 +28,34 @@ def reader(container, stream):
         at = 4 if codec.name == "h264" else 21  # of the byte whose last two bits are the length's length less 1
         if len(extra) <= at or extra[0] != 1 or int(codec.field_order) not in (0, 1):
             return None  # packets are not cut at lengths, or may hold fields
-        read, width = (_h264 if codec.name == "h264" else _hevc), 1 + (extra[at] & 3)
-        return lambda packet: (*read(_units(bytes(packet), width)), None)
-    if codec.name == "mpeg4":
-        return lambda packet: _mpeg4(bytes(packet))
-    if codec.name in {"vp8", "libvpx"}:
-        return lambda packet: (bool(memoryview(packet)[0] & 16), not memoryview(packet)[0] & 1, None)
-    if codec.name in {"vp9", "libvpx-vp9"}:
-        return lambda packet: (*_vp9(bytes(packet)), None)
-    if codec.name in {"av1", "libdav1d", "libaom-av1"} | INTRA:
-        return lambda packet: (True, True, None)
-    return None
+        read, frames = (_h264, H264Frames) if codec.name == "h264" else (_hevc, HEVCFrames)
+        try:
+            frames = frames(extra)
+        except (ValueError, IndexError):
+            return None
+        return lambda packet: (*read(_units(bytes(packet), 1 + (extra[at] & 3)), frames), None), frames.complete
+    reads = {
+        "mpeg4": _mpeg4,
+        **dict.fromkeys(("vp8", "libvpx"), _vp8),
+        **dict.fromkeys(("vp9", "libvpx-vp9"), _vp9),
+        **dict.fromkeys(("av1", "libdav1d", "libaom-av1"), lambda data: (True, True, None)),
+        **dict.fromkeys(INTRA, lambda data: (True if len(data) > 8 else None, True, None)),
+        "mjpeg": lambda data: (True if _is_jpeg(data) else None, True, None),
+    }
+    if codec.name not in reads:
+        return None
+    read = reads[codec.name]
+
+    def whole(packet):
+        data = bytes(packet)
+        return (None, False, None) if _overwritten(data) else read(data)
+
+    return whole, lambda: True
+
+
+def _overwritten(data):
+    """Whether a long run of one value says that the data are lost. Rarely it is none, and costs only time."""
+    return b"\0" * 16 in data or b"\xff" * 16 in data
 
 
 def order_by_kind(kinds):
@@ -54,31 +76,55 @@ def order_by_kind(kinds):
 
 
 def _units(data, width):
-    """The first bytes of the units of an H.264 or H.265 packet, each behind its length; None if it is damaged."""
-    firsts, at = [], 0
+    """The units of an H.264 or H.265 packet, each behind its length; none if it is damaged."""
+    units, at = [], 0
     while at < len(data):
         length = int.from_bytes(data[at : at + width], "big")
         at += width
         if not length or at + length > len(data):
-            return None
-        firsts.append(data[at])
+            return []
+        units.append(data[at : at + length])
         at += length
-    return firsts
+    return units
 
 
-def _h264(firsts):
-    kinds = {first & 31 for first in firsts or ()}
+def _sound(slices, frames):
+    """Whether the slices of a packet are one picture's that comes where it should; three bytes never read 0, 0, 0."""
+    damaged = any(_overwritten(unit) or b"\0\0\0" in unit or b"\0\0\1" in unit for unit in slices)
+    try:
+        return bool(slices) and not damaged and frames.follows(slices[0])
+    except (ValueError, IndexError):
+        return False
+
+
+def _h264(units, frames):
+    kinds = {unit[0] & 31 for unit in units}
     changed = kinds & {7, 8} and 5 not in kinds  # settings that decoding which begins later would lack
+    sound = _sound([unit for unit in units if unit[0] & 31 in (1, 2, 5)], frames)
     # An I frame that is not an IDR may be a key frame too, but frames after it may be made from others before it
-    return (True if kinds & {1, 2, 5} and not changed else None), 5 in kinds
+    return (True if sound and not changed else None), 5 in kinds
 
 
-def _hevc(firsts):
-    kinds = {first >> 1 & 63 for first in firsts or ()}
+def _hevc(units, frames):
+    kinds = {unit[0] >> 1 & 63 for unit in units}
     spliced = kinds & {16, 17, 18, 36, 37}  # what follows a cut is left out by the decoder
     begins = bool(kinds & {19, 20, 21})
     changed = kinds & {32, 33, 34} and not begins
-    return (True if min(kinds, default=99) < 32 and not spliced and not changed else None), begins
+    sound = _sound([unit for unit in units if unit[0] >> 1 & 63 < 32], frames)
+    return (True if sound and not spliced and not changed else None), begins
+
+
+def _is_jpeg(data):
+    """Whether a packet is a JPEG picture whose scan holds no marker that cannot be there."""
+    scan = data.find(b"\xff\xda")
+    return data[:2] == b"\xff\xd8" and scan > 0 and not re.search(rb"\xff[^\0\xd0-\xd9\xff]", data[scan + 2 :])
+
+
+def _vp8(data):
+    """Of a packet with one frame: a tag of three bytes with its first part's size, then a code in key frames."""
+    key, size = not data[0] & 1, int.from_bytes(data[:3], "little") >> 5
+    sound = size + 3 + 7 * key <= len(data) and (not key or data[3:6] == b"\x9d\x01\x2a")
+    return (bool(data[0] & 16) if sound else None), key, None
 
 
 def _vp9(data):
@@ -91,7 +137,10 @@ def _vp9(data):
         frames = [data[start : start + size] for start, size in zip(starts, sizes, strict=True) if size]
     bits = [frame[0] << 1 if frame[0] & 0x30 == 0x30 else frame[0] for frame in frames]  # profile 3 has one bit more
     shown = [b & 8 or b & 2 for b in bits]
-    return (True if sum(map(bool, shown)) == 1 else None), bits[0] & 12 == 0
+    sound = sum(map(bool, shown)) == 1 and all(
+        frame[0] >> 6 == 2 and (len(frame) > 8 or b & 8) for frame, b in zip(frames, bits, strict=True)
+    )
+    return (True if sound else None), bits[0] & 12 == 0, None
 
 
 def _mpeg4(data):

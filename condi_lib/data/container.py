@@ -18,6 +18,18 @@ class VideoError(ValueError):
     """A video that cannot be read, or too many of them; the message names the file and the reason."""
 
 
+class MissingClips(VideoError):
+    """A video ends before some of the clips wanted; clips: those that are there, uint8 [3, F, H, W] each."""
+
+    clips = ()
+
+    @classmethod
+    def of(cls, path, number, frames, clips=()):
+        found = cls(f"{printable(path)}: has no clip {number} of {frames} frames")
+        found.clips = clips
+        return found
+
+
 @contextmanager
 def opened(path):
     """(container, stream) of a video file, with the stream that FFmpeg itself would play; one decoding thread.
@@ -86,6 +98,8 @@ def _cut_short(path, container, stream):
         ends = 0
         if form == "avi":
             ends = int.from_bytes(head[4:8], "little") - 2**10  # some writers are off by a little
+            if any(limit - 2**12 < ends < limit for limit in (2**31, 2**32)):  # written live: the size is not known
+                ends = 0
         if "matroska" in form:
             ends = _segment_end(head)
     return f"the file breaks off at byte {size:,}; its frames go on to {ends:,}" if ends > size else ""

@@ -3,7 +3,8 @@
 Frames are numbered as decoding the file in order shows them. Demuxing says it exactly where every packet holds one
 frame that the decoder is sure to show: H.264, H.265, VP8, VP9, AV1, MPEG-4 and some others, in the containers that keep
 frames apart and timed. Any other file (transport and program streams, packed B-frames, frames that are dropped or
-missing, ...) is decoded to know, and then always in order.
+missing, ...) is decoded to know, and then always in order. Damage within packets is not always seen by demuxing: once
+decoding has shown another number of frames, that is what counts (see note_shown).
 """
 
 import os
@@ -55,9 +56,29 @@ def index(path, fps=25.0):
         found = os.stat(path)
         if stat.S_ISDIR(found.st_mode):
             return Index(np.arange(len(list_pictures(path))) / fps, fps)
-        return _index(os.path.abspath(os.fspath(path)), found.st_mtime_ns, found.st_size)
+        version = (os.path.abspath(os.fspath(path)), found.st_mtime_ns, found.st_size)
+        quick = _index(*version)
+        if quick.packets is None or _SHOWN.get(hash(version), len(quick)) == len(quick):
+            return quick
+        return _decoded_index(*version)
     except FAULTS as e:
         raise VideoError(f"{printable(path)}: cannot be opened: {e}") from e
+
+
+_SHOWN = {}  # {hash of a file's version: the frames that decoding it showed}; -1 where two counts differ
+
+
+def note_shown(path, n_frames):
+    """Says that the whole file is known to show so many frames; -1: only that access by its index failed.
+
+    Where its index says otherwise, the file is decoded in order from then on.
+    """
+    try:
+        found = os.stat(path)
+    except OSError:
+        return
+    version = hash((os.path.abspath(os.fspath(path)), found.st_mtime_ns, found.st_size))
+    _SHOWN[version] = n_frames if _SHOWN.get(version, n_frames) == n_frames else -1
 
 
 @lru_cache(maxsize=256)
@@ -65,8 +86,16 @@ def _index(path, modified, size):
     with opened(path) as (container, stream):
         found = _by_demuxing(container, stream)
     if found is None:
-        with opened(path) as (container, stream):
-            found = _by_decoding(path, container, stream)
+        return _decoded_index(path, modified, size)
+    if not len(found):
+        raise ValueError("holds no video frame")
+    return found
+
+
+@lru_cache(maxsize=256)
+def _decoded_index(path, modified, size):
+    with opened(path) as (container, stream):
+        found = _by_decoding(path, container, stream)
     if not len(found):
         raise ValueError("holds no video frame")
     return found
@@ -77,21 +106,21 @@ def _by_demuxing(container, stream):
     codec = codecs.reader(container, stream)
     if codec is None:
         return None
-    rows = []
+    (read, complete), rows = codec, []
     try:
         for packet in container.demux(stream):
             if packet.dts is None and packet.pts is None and not packet.size:
                 continue  # ends the stream
             if not packet.size or packet.is_corrupt or packet.pos is None:
                 return None
-            shown, entry, kind = codec(packet)
+            shown, entry, kind = read(packet)
             if shown is None:
                 return None
             key = packet.is_keyframe
             rows.append((packet.pts, packet.dts, packet.pos, key, key and entry, shown and not packet.is_discard, kind))
     except FAULTS:
         return None  # breaks off
-    if not rows:
+    if not rows or not complete():
         return None
     pts, dts, positions, keys, entries, shown, kinds = zip(*rows, strict=True)
     if kinds[0] is not None:
@@ -106,6 +135,9 @@ def _by_demuxing(container, stream):
     order = pts.argsort()
     if not keys[0] or order[0] != 0 or _reordering(pts) > max(stream.codec_context.reorder_depth, kinds[0] is not None):
         return None
+    steps = np.diff(pts)
+    if stream.codec_context.name == "ffv1" and steps.max(initial=0) > 1.5 * steps.min(initial=steps.max(initial=0)):
+        return None  # frames are missing, and those after them never come out twice alike
     packets = order[shown[order]]
     seconds = (pts[packets] - pts[packets[:1]]) * float(stream.time_base)
     dts = np.array([pts[0] if time is None else time for time in dts], np.int64)
@@ -154,6 +186,7 @@ def frames_at(path, found, start, end, report):
     entry, numbers = int(entries[-1]), {position: i for i, position in enumerate(found.positions.tolist())}
     with opened(path) as (container, stream):
         by_pts = "matroska" in container.format.name
+        stream.codec_context.options = {"err_detect": "explode"}  # what hides damage depends on the frames before
         next(container.demux(stream)).decode()  # encoders name themselves in it, and decoders know their faults
         for target in (*entries[::-1][:3].tolist(), 0):
             container.seek(int((found.shown_at if by_pts else found.times)[target]), stream=stream)

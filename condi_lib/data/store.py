@@ -64,7 +64,7 @@ class Store:
                     return torch.stack(clips), about["report"]
         except _FAULTS:
             return None
-        raise IndexError(max(numbers))
+        raise IndexError(about["clips"])
 
     def write(self, path, clips, report):
         """Keeps the clips (uint8 [N, 3, F, H, W]) where there is room, and returns them as they will be read."""

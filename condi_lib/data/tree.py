@@ -12,11 +12,12 @@ _VIDEOS = """
 dvr-ms evc evo f4v flc fli flv gdv gif gxf h261 h263 h264 h265 h266 h26l hevc hnm ismv ivf ivr k3g kux lvf lxf
 m1v m2p m2t m2ts m2v m4v mj2 mjpeg mjpg mk3d mkv mod moflex mov mp2v mp4 mp4v mpe mpeg mpg mpv mpv2 mts mv mvi
 mxf mxg nsv nut nuv obu ogm ogv ogx pmp psp pva qt r3d rm rmvb roq rpl smk swf thp tod tp trp ts ty usm v210 vc1
-viv vob vro vvc webm webp wm wmv wtv xesc xmv xvid y4m
+viv vob vro vvc webm wm wmv wtv xesc xmv xvid y4m
 """
-# What FFmpeg reads as video, by the endings that people meet; not those of sound, subtitles and single pictures
+# What FFmpeg reads as video, by the endings that people meet; not those of sound, subtitles and single pictures, nor
+# webp, of which its releases so far read the still ones only
 VIDEO_ENDINGS = frozenset(f".{ending}" for ending in _VIDEOS.split())
-_OFTEN_PICTURES = frozenset((".gif", ".apng", ".webp"))  # beside a video of the same name they are its thumbnail
+_OFTEN_PICTURES = frozenset((".gif", ".apng"))  # beside a video of the same name they are its thumbnail
 _PICTURES = frozenset(("jpg", "jpeg", "png"))
 PICTURE_ENDINGS = frozenset(f".{ending}" for ending in _PICTURES)
 # Left by operating systems and file servers, beside hidden folders: these in every folder, those at the root of a disk

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from av.video.reformatter import VideoReformatter
 
-from condi_lib.data.container import FAULTS, VideoError, frames_of, opened, pixel_shape, printable, scale
-from condi_lib.data.index import frames_at, index
+from condi_lib.data.container import FAULTS, MissingClips, VideoError, frames_of, opened, pixel_shape, printable, scale
+from condi_lib.data.index import frames_at, index, note_shown
 from condi_lib.data.pictures import list_pictures, read_picture
 
 
@@ -76,13 +76,16 @@ def _frames(path, start, end, report):
                 yield from frames_at(path, found, start, len(found) if end is None else min(end, len(found)), report)
                 return
         except FAULTS:  # whatever it is, decoding in order shows it or does not need it
+            note_shown(path, -1)
             start, report["in_order"] = start + report["n_frames"], True
     with opened(path) as (container, stream):
         pixel = pixel_shape(stream)
+        number = -1
         for number, frame in enumerate(frames_of(path, container, stream, report)):
             report["n_decoded"] += 1
             if number >= start:
                 yield frame, pixel
+        note_shown(path, number + 1)
 
 
 def _pictures(folder, start, report):
@@ -135,7 +138,7 @@ def read_clip(path, number, frames=16, size=112, start=0, end=None, stride=1, re
     last = first + frames * stride if end is None or end < 0 else min(end, first + frames * stride)
     clip = list(_iter_frames(path, size, first, last, stride, report)) if last > first else []
     if not clip:
-        raise VideoError(f"{printable(path)}: has no clip {number} of {frames} frames")
+        raise MissingClips.of(path, number, frames)
     return _to_clip(clip, frames)
 
 
@@ -143,7 +146,7 @@ def read_some_clips(path, start, end, numbers, frames=16, size=112, stride=1, re
     """The clips `numbers` (ascending) of a segment: uint8 [N, 3, frames, size, size], as in read_clips.
 
     What lies between two of them is decoded too, unless it is long and an access leaves it out. report["n_frames"]
-    counts what was read. Raises VideoError.
+    counts what was read. Raises VideoError; MissingClips, with the others, where the video ends before some of them.
     """
     report, span, clips = {} if report is None else report, frames * stride, []
     runs, total = _runs(path, start, numbers, span), {"n_frames": 0, "fault": "", "n_decoded": 0, "in_order": False}
@@ -155,11 +158,13 @@ def read_some_clips(path, start, end, numbers, frames=16, size=112, stride=1, re
         for number in range(run[0], run[-1] + 1):
             clip = list(islice(pictures, frames))
             if not clip:
-                raise VideoError(f"{printable(path)}: has no clip {number} of {frames} frames")
+                break
             if number in wanted:
                 clips.append(_to_clip(clip, frames))
         total = {key: max(total[key], report[key]) if key == "fault" else total[key] + report[key] for key in total}
     report.update(total, in_order=bool(total["in_order"]))
+    if len(clips) < len(numbers):
+        raise MissingClips.of(path, numbers[len(clips)], frames, clips)
     return torch.stack(clips)
 
 

@@ -5,11 +5,22 @@ import torch
 from conftest import numbered_frames, read_numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from odd_videos import encode, moving
+from odd_videos import encode, moving, remux
 
 from condi_lib import training
-from condi_lib.data import AUGMENTATIONS, ClipDataset, Store, VideoDataset, VideoError, decoded_folder, read_clips
+from condi_lib.data import (
+    AUGMENTATIONS,
+    ClipDataset,
+    Store,
+    VideoDataset,
+    VideoError,
+    codecs,
+    decoded_folder,
+    probe,
+    read_clips,
+)
 from condi_lib.data import clips as clips_module
+from condi_lib.data import index as index_module
 from condi_lib.data.clips import recolour
 from condi_lib.data.planted import write_video
 from condi_lib.data.video import read_some_clips
@@ -174,3 +185,46 @@ def test_some_clips_are_those_of_all(tmp_path_factory, numbers, start, stride):
     span = 4 * stride
     gaps = np.diff([-start / span, *numbers]) * span  # 64 frames and the way to a key frame
     assert report["n_decoded"] <= np.minimum(gaps, 64 + 12 + span).sum() + span + 12
+
+
+@pytest.fixture
+def damaged(tmp_path, monkeypatch):
+    """An MJPEG file of 49 packets, of which 48 are shown, and demuxing does not tell."""
+    source = encode(tmp_path / "0.avi", moving(49), "mjpeg", "yuvj420p")
+    path = remux(source, tmp_path / "a.avi", lambda i, pts, dts, data: [(pts, dts, data[:30] if i == 3 else data)])
+    monkeypatch.setattr(codecs, "_is_jpeg", lambda data: True)
+    monkeypatch.setattr(index_module, "_SHOWN", {})
+    assert probe(path)[0] == 49
+    return str(path)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("cache_gb", [4.0, 0.0])
+def test_of_a_video_with_fewer_frames_only_the_clips_that_are_not_there_are_left_out(damaged, tmp_path, cache_gb, kept):
+    videos = pd.DataFrame({"video": ["a"], "path": [damaged], "n_frames": [49], "ok": [True]})
+    table = training.clip_rows(videos, 8)
+    assert len(table) == 7
+    columns = {"n": torch.arange(7)}
+    store = Store(tmp_path / "store") if kept else None
+    data = ClipDataset(videos, table, columns, 8, 32, cache_gb=cache_gb, max_bad_share=0.0, decoded=store)
+    expected = read_clips(damaged, 8, 32)
+    parts = [data.__getitems__(list(range(len(data))))]
+    if not cache_gb:
+        parts += data.batches([[5, 6, 1], [0, 3]])
+    for part in parts:
+        assert not part["bad"] and torch.equal(part["clips"], expected[part["n"]]) and 6 not in part["n"]
+    data.note_bad({})
+    assert "has no clip 6 of 8 frames" in data.bad[damaged] and len(expected) == 6
+    with pytest.raises(VideoError, match="1 of 1 videos"):
+        data.note_bad({damaged: "cannot be decoded"})
+
+
+@pytest.mark.parametrize("cache_gb", [4.0, 0.0])
+def test_clips_of_a_labelled_table_are_those_that_were_labelled(damaged, monkeypatch, cache_gb):
+    """Another process decoded the file, and wrote how many frames it shows."""
+    expected = read_clips(damaged, 8, 32)
+    monkeypatch.setattr(index_module, "_SHOWN", {})
+    videos = pd.DataFrame({"video": ["a"], "path": [damaged], "n_frames": [48], "ok": [True]})
+    table = pd.DataFrame({"video": ["a"], "clip": [4]})
+    data = ClipDataset(videos, table, {}, 8, 32, cache_gb=cache_gb)
+    assert torch.equal(data.__getitems__([0])["clips"][0], expected[4])

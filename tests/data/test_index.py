@@ -7,12 +7,12 @@ import pytest
 from conftest import SHARED
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from odd_videos import ZOO, available, encode, moving, remux
+from odd_videos import X264, ZOO, available, encode, moving, remux
 
-from condi_lib.data import VideoError, codecs, frame_numbers, read_clips
+from condi_lib.data import VideoError, codecs, frame_numbers, read_clip, read_clips
 from condi_lib.data.container import pixel_shape
 from condi_lib.data.index import index
-from condi_lib.data.video import iter_frames, probe, read_clip
+from condi_lib.data.video import iter_frames, probe, read_some_clips
 
 # Every packet of these is one frame that is shown, at a time of its own
 INDEXED = {
@@ -176,3 +176,111 @@ def test_pixels_are_square_where_nothing_sensible_is_said():
 def test_paths_of_any_kind(tmp_path):
     path = encode(tmp_path / "a.mp4", moving(9))
     assert len(index(str(path))) == len(index(Path(path))) == len(index(os.fsencode(path).decode())) == 9
+
+
+def n_shown(path):
+    """The frames that a loop shows which leaves out what cannot be decoded."""
+    with av.open(str(path)) as container:
+        n, stream = 0, container.streams.video[0]
+        stream.thread_count = 1  # several lose more frames where one is damaged
+        for packet in container.demux(stream):
+            try:
+                n += len(packet.decode())
+            except av.error.InvalidDataError:
+                continue
+    return n
+
+
+def check_clips(path):
+    """The count and each clip by access, asked for before anything was decoded in order."""
+    n = n_shown(path)
+    assert probe(path)[0] == n
+    alone = [read_clip(path, number, 4, 32) for number in range(-(-n // 4))]
+    some, segment = read_some_clips(path, 0, None, [0, len(alone) - 1], 4, 32), read_clips(path, 4, 32, start=8)
+    every = read_clips(path, 4, 32)
+    assert len(every) == len(alone) and all(map(np.array_equal, alone, every))
+    assert np.array_equal(some[1], every[-1]) and np.array_equal(segment, every[2:])
+
+
+OPEN_HEVC = {"x265-params": "keyint=8:min-keyint=8:open-gop=1:bframes=2:pools=1:log-level=none"}
+CLOSED_HEVC = {"x265-params": "keyint=8:min-keyint=8:open-gop=0:bframes=0:pools=1:log-level=none"}
+CODECS = {
+    "closed.mp4": ("libx264", "yuv420p", X264),
+    "open.mkv": ("libx264", "yuv420p", {"g": "8", "bf": "2", "x264-params": "open-gop=1"}),
+    "open_h265.mp4": ("libx265", "yuv420p", OPEN_HEVC),
+    "closed_h265.mkv": ("libx265", "yuv420p", CLOSED_HEVC),
+    "mjpeg.avi": ("mjpeg", "yuvj420p", {}),
+    "mpeg4.avi": ("mpeg4", "yuv420p", {"g": "8"}),
+    "vp8.webm": ("libvpx", "yuv420p", {"g": "8"}),
+    "vp9.webm": ("libvpx-vp9", "yuv420p", {"g": "8"}),
+    "ffv1.mkv": ("ffv1", "bgr0", {}),
+}
+
+
+@pytest.fixture(scope="module", params=CODECS)
+def whole(request, tmp_path_factory):
+    codec, pixels, options = CODECS[request.param]
+    if codec not in av.codecs_available:
+        pytest.skip("this PyAV lacks the encoder")
+    return encode(tmp_path_factory.mktemp("whole") / request.param, moving(26), codec, pixels, **options)
+
+
+@pytest.mark.parametrize("closed_up", [False, True])
+def test_packets_lost_anywhere(whole, tmp_path, closed_up):
+    """One packet, or a group of eight lifted out; with times that show the gap, or not."""
+    if closed_up and whole.stem == "ffv1":
+        pytest.skip("only its times tell that frames are missing")
+    if whole.suffix == ".webm" or (closed_up and whole.stem.startswith("open")):
+        firsts = [(3, 1), (8, 8)]
+    else:
+        firsts = [(1, 1), (2, 1), (5, 1), (8, 1), (9, 1), (16, 1), (8, 8), (7, 8)]
+    with av.open(str(whole)) as container:
+        times = [p.pts for p in container.demux(video=0) if p.size]
+    step = max(times) // (len(times) - 1) if closed_up else 0
+    for first, n in firsts:
+        path = tmp_path / f"{first}_{n}{whole.suffix}"
+
+        def change(i, pts, dts, data, first=first, n=n):
+            if first <= i < first + n:
+                return []
+            shift = step * n * (i >= first)
+            return [(pts - shift, None if dts is None else dts - shift, data)]
+
+        try:
+            remux(whole, path, change)
+        except av.error.FFmpegError:  # the container does not take such times
+            continue
+        check_clips(path)
+
+
+DAMAGE = {
+    "zeros": lambda data: bytes(len(data) // 2) + data[len(data) // 2 :],
+    "ones": lambda data: data[:5] + b"\xff" * (len(data) - 5),
+    "head": lambda data: data[:12] + bytes(len(data) - 12),
+    "one byte": lambda data: data[:1],
+    "noise": lambda data: np.random.default_rng(0).bytes(len(data)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_packet_that_is_overwritten(whole, tmp_path, damage):
+    if damage == "noise" and whole.stem == "ffv1":
+        pytest.skip("only decoding tells")
+    path = tmp_path / f"a{whole.suffix}"
+    remux(whole, path, lambda i, pts, dts, data: [(pts, dts, DAMAGE[damage](data) if i == 3 else data)])
+    check_clips(path)
+
+
+def test_what_decoding_showed_counts_from_then_on(tmp_path, monkeypatch):
+    """Damage that demuxing does not see."""
+    source = encode(tmp_path / "0.avi", moving(40), "mjpeg", "yuvj420p")
+    path = remux(source, tmp_path / "a.avi", lambda i, pts, dts, data: [(pts, dts, data[:30] if i == 3 else data)])
+    monkeypatch.setattr(codecs, "_is_jpeg", lambda data: True)
+    assert probe(path)[0] == 40 and index(path).packets is not None
+    every = read_clips(path, 8, 32)
+    assert probe(path)[0] == 39 and index(path).packets is None
+    assert all(np.array_equal(read_clip(path, number, 8, 32), every[number]) for number in range(5))
+
+
+def test_healthy_files_of_all_these_codecs_keep_their_index(whole):
+    assert index(whole).packets is not None

@@ -251,7 +251,7 @@ def test_titles_in_other_encodings_do_no_harm(tmp_path):
 
 
 def test_endings_are_of_videos_and_any_case():
-    known = "mp4 AVI MTS m2ts ogv gif asf vob f4v dv mxf divx qt mpe mp4v m2v 3g2 webp y4m mkv webm flv wmv ts mpg rmvb"
+    known = "mp4 AVI MTS m2ts ogv gif asf vob f4v dv mxf divx qt mpe mp4v m2v 3g2 y4m mkv webm flv wmv ts mpg rmvb"
     assert all(ending_of(f"a.b.{ending}") in VIDEO_ENDINGS for ending in known.split())
     others = ["mp4", "a.jpg", "a.png", "a.txt", "a.mp3", "a.wav", "a.srt", ".mp4"]
     assert not any(ending_of(name) in VIDEO_ENDINGS for name in others)
@@ -484,3 +484,27 @@ def test_text_is_no_film(tmp_path):
     letter.write_text("Dear reader,\n" * 400)
     with pytest.raises(VideoError, match="letter.txt: cannot be (opened|decoded): is text"):
         read_clips(letter, 8, 32)
+
+
+def test_an_avi_written_live_says_no_length(tmp_path):
+    source = encode(tmp_path / "0.avi", moving(12), "mjpeg", "yuvj420p")
+    data = source.read_bytes()
+    for size in (2**32 - 1, 2**31 - 1, 0):
+        path, report = tmp_path / f"{size}.avi", {}
+        path.write_bytes(data[:4] + size.to_bytes(4, "little") + data[8:])
+        assert len(read_clips(path, 4, 32, report=report)) == 3 and report["fault"] == "", size
+    path.write_bytes(data[:4] + (len(data) + 10**6).to_bytes(4, "little") + data[8:])
+    read_clips(path, 4, 32, report=report)
+    assert "breaks off" in report["fault"]
+
+
+def test_webp_is_no_video():
+    assert ".webp" not in VIDEO_ENDINGS and ".gif" in VIDEO_ENDINGS
+
+
+def test_pictures_of_16_bits_keep_their_greys(tmp_path):
+    grey = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    (tmp_path / "a").mkdir()
+    Image.fromarray(grey).save(tmp_path / "a" / "0001.png")
+    frame = next(iter_frames(tmp_path / "a", 64))
+    assert np.abs(frame[..., 0].astype(float) - grey / 257).max() <= 1
