@@ -107,7 +107,7 @@ def ucf101(root, fold, annotations):
     index = find_lists(root, annotations, ["classInd.txt"], "UCF-101's classInd.txt with its split lists")[0]
     numbers = _numbers(index)
     names, tree = {name.lower(): name for name in numbers}, walk(root)
-    find, rows, notes = Finder(tree), [], []
+    find, rows, notes, others = Finder(tree), [], [], []
     for split in SPLITS:
         path = beside(index, f"{split}list{fold:02d}.txt")
         lines = read_lines(path) if path.is_file() else []
@@ -119,8 +119,12 @@ def ucf101(root, fold, annotations):
             if name is None:
                 raise ValueError(f"{index}: has no class {file.split('/')[0]}, which {path.name} names in line {i}")
             if number and int(number) != numbers[name]:
-                raise ValueError(f"{path}, line {i}: {name} has number {number}, but {numbers[name]} in {index}")
+                others.append(f"{path.name}, line {i}: {name} has number {number}, but {numbers[name]} in {index.name}")
             rows.append((stem(file), file, name, split, re.sub(r"_c\d+$", "", stem(file))))
+    if others:
+        notes.append(
+            f"{len(others):,} lines have another number than the class list, and the folder counts: {others[0]}"
+        )
     if not rows:
         raise ValueError(f"fold: {index.parent} has no trainlist{fold:02d}.txt or testlist{fold:02d}.txt with videos")
     return _found(rows, find, notes), _in_order(numbers), _attrs(tree, find, notes)
