@@ -4,7 +4,6 @@ The reference profile's teacher and student's start, in half precision, each wit
 of its training and the accuracy that the rounded weights reach on the trimmed validation videos of the world `tiny`.
 """
 
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -51,7 +50,7 @@ def main(profile):
                 "history": made["history"],
                 "training": {name: value for name, value in made.items() if name != "history"},
             }
-            kept = {**metadata_of(network), "provenance": json.dumps(record, indent=1)}
+            kept = metadata_of(network, provenance=record)
             write_atomically(target, lambda part, s=state, m=kept: save_file(s, part, m))
             print(f"{target.name}: {target.stat().st_size / 2**20:.2f} MB, clip accuracy {record['clip_accuracy']:.3f}")
 

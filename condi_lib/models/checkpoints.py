@@ -63,10 +63,13 @@ class Weights(dict):
         self.pixels, self.notes, self.ours, self.sets, self.clue = pixels, list(notes), ours, list(sets), clue
 
 
-def metadata_of(network):
-    """{"input": JSON}: what a safetensors file of the network's weights has to carry for read_checkpoint; may be {}."""
+def metadata_of(network, **more):
+    """{"about": JSON}: what a safetensors file of the network's weights carries for read_checkpoint, and `more`.
+
+    A single key: safetensors writes several in any order, and the same weights would be other bytes.
+    """
     wants = getattr(network, "input", None)
-    return {"input": json.dumps(asdict(wants))} if isinstance(wants, Input) else {}
+    return {"about": json.dumps({"input": asdict(wants) if isinstance(wants, Input) else None, **more})}
 
 
 def read_checkpoint(path):
@@ -124,9 +127,10 @@ def _read_safetensors(path):
             metadata = file.metadata() or {}
     except SafetensorError as e:
         raise _NoWeights(f"is a safetensors file that is cut short or damaged: {_plain(e)}") from e
-    pixels = json.loads(metadata.get("input", "{}"))
+    about = json.loads(metadata.get("about", "{}"))
+    pixels = about.get("input")
     pixels = Input(**{k: tuple(v) if isinstance(v, list) else v for k, v in pixels.items()}) if pixels else None
-    return Weights(weights, pixels, ours="provenance" in metadata)
+    return Weights(weights, pixels, ours="provenance" in about)
 
 
 def _refuse_other_files(path, head):

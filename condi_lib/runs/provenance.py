@@ -24,6 +24,7 @@ SCHEMA = 2
 PACKAGES = ("torchvision", "av", "numpy", "pandas", "scikit-learn", "condi")
 # Parameters that change nothing in what is made
 HOW = ("workers", "shard", "shards", "part_videos", "checkpoint_min")
+BESIDE = "beside: "  # marks what a file's own notebook wrote before it, which a copy of the file alone may lack
 HOW += ("out", "figures_out", "data_name", "teacher_name")  # where it lies
 
 
@@ -80,7 +81,7 @@ def read_provenance(path):
             return json.loads(pyarrow.parquet.read_metadata(path).metadata[b"provenance"])
         if path.suffix == ".safetensors":
             with safe_open(path, "pt") as file:
-                return json.loads(file.metadata()["provenance"])
+                return json.loads(file.metadata()["about"])["provenance"]
         return json.loads(path.read_text())["provenance"]
     except Exception as e:  # each format has errors of its own for a file that is missing, cut or foreign
         raise MissingStep(f"{path}: holds no provenance of ours ({type(e).__name__})") from e
@@ -143,7 +144,10 @@ def _why(path, found, known):
             if key not in known:
                 known[key] = listing.changed(path, found)
             reason = known[key]
+        elif name.startswith(BESIDE) and not (folder / name.removeprefix(BESIDE)).exists():
+            reason = ""
         else:
+            name = name.removeprefix(BESIDE)
             reason = _why_own(folder / name, name, was, known)
         if reason:
             return reason
@@ -168,7 +172,8 @@ def chain(path, found=None):
     found = found or read_provenance(path)
     folder, out = folder_of(path, found), {}
     for name in found["made_from"]:
-        if name.startswith("file:") or name == listing.ON_DISK:
+        name = name.removeprefix(BESIDE)
+        if name.startswith("file:") or name == listing.ON_DISK or not (folder / name).exists():
             continue
         own = read_provenance(folder / name)
         known = {k: v for k, v in own.items() if k not in ("versions", "history", "schema", "at")}

@@ -24,6 +24,7 @@ from condi_lib.runs.locks import hold
 from condi_lib.runs.parameters import ROOT, ParameterError
 from condi_lib.runs.parts import _in_step
 from condi_lib.runs.provenance import (
+    BESIDE,
     SCHEMA,
     MissingStep,
     chain,
@@ -142,8 +143,7 @@ class Run:
             name: tensor.cpu().contiguous().clone() for name, tensor in network.state_dict().items()
         }  # tied ones too
         record = self.provenance(path, weights_digest(state), made_from, **facts)
-        kept = {**metadata_of(network), "provenance": json.dumps(record)}
-        self._write(path, lambda part: save_file(state, part, kept))
+        self._write(path, lambda part: save_file(state, part, metadata_of(network, provenance=record)))
         if Accelerator().is_main_process:
             self.checkpoint(path).unlink(missing_ok=True)
 
@@ -170,8 +170,8 @@ class Run:
         return self.uses(value) if value else ""
 
     def note(self, path):
-        """Notes a file that this notebook wrote as one that what follows is made from."""
-        self.inputs[self.name_of(path)] = read_provenance(path)["digest"]
+        """Notes a file that this notebook wrote as one that what follows is made from, looked at where it is there."""
+        self.inputs[BESIDE + self.name_of(path)] = read_provenance(path)["digest"]
 
     def stands(self, path, table, **facts):
         """True where the file at `path` holds this very table and says these facts, written with these parameters."""

@@ -208,3 +208,8 @@ def test_pictures_that_change_places_are_another_folder(tmp_path):
     for a, b in (("7.png", "x"), ("9.png", "7.png"), ("x", "9.png")):
         (tmp_path / a).rename(tmp_path / b)
     assert file_identity(tmp_path, before)["digest"] != before["digest"]
+
+
+def test_weights_alone_can_be_copied_without_the_list_of_their_videos(study):
+    (study.folder / "teacher_videos.parquet").unlink()
+    assert study.stale() == set()
