@@ -162,7 +162,8 @@ def stale_files(config, targets=()):
     from condi_lib.runs.parameters import found_paths
     from condi_lib.runs.provenance import made_with
 
-    found, known, wanted = {}, {}, upstream(config, targets)
+    found, known, wanted, again = {}, {}, upstream(config, targets), {}
+    needs = _graph(config)[1]
     for notebook, (folder, outputs, _, _) in steps(config).items():
         if notebook not in wanted:
             continue
@@ -172,11 +173,15 @@ def stale_files(config, targets=()):
             values = declared | notebook_parameters(config, notebook, wildcards)
             parameters = made_with(values | found_paths(notebook, values))
             run = steps(config)["01_dataset"][0].format(**vars(wildcards))
+            before = again.setdefault(run, set())
             for path in {path.format(**vars(wildcards)) for path in outputs}:
-                if path.endswith((".parquet", ".safetensors", ".json")):
+                if path.endswith((".parquet", ".safetensors", ".json")) and Path(path).exists():
                     reason = why_stale(path, notebook, parameters, known) or _of_another_run(path, run)
-                    if reason and not reason.startswith("it is missing"):
+                    if made := before & set(needs[notebook]):
+                        reason = reason or f"{min(made)} is run again"
+                    if reason:
                         found[path] = reason
+                        before.add(notebook)
     return found
 
 

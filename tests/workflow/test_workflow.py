@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +13,7 @@ from condi_lib.runs import ROOT, declared_parameters
 from condi_lib.training import LOSSES
 from workflow.profile import check_profile, notebook_parameters
 from workflow.report import stages
-from workflow.steps import downstream, steps, upstream
+from workflow.steps import downstream, paths, stale_files, steps, upstream
 
 PROFILES = sorted((ROOT / "config").glob("*.yaml"))
 
@@ -125,3 +126,31 @@ def test_what_a_target_needs_and_what_needs_it():
 
 
 STEPS_OF_QUICK = steps(quick())
+
+
+def test_what_is_made_again_takes_all_that_needs_it_along(tmp_path, monkeypatch):
+    config = quick(out=str(tmp_path / "runs"), figures_out=str(tmp_path / "figures"))
+    wildcards = {"dataset": "planted", "teacher": "resnext14_small", "loss": "st_ent", "seed": 1}
+    made = {
+        name: [path.format(**wildcards) for path in paths(folder, outputs)]
+        for name, (folder, outputs, _, _) in steps(config).items()
+    }
+    for path in (Path(path) for of_step in made.values() for path in of_step):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    monkeypatch.setattr("workflow.steps._of_another_run", lambda path, run: "")
+    for changed, notebooks in (
+        ("seed1/scores.parquet", downstream(config, ["05_train_sampler"])),
+        ("labelled_videos.parquet", downstream(config, ["03_teacher_labels"])),
+    ):
+        monkeypatch.setattr(
+            "condi_lib.runs.why_stale", lambda path, *_, changed=changed: path.endswith(changed) * "old"
+        )
+        expected = {
+            path for name in notebooks for path in made[name] if path.endswith((".parquet", ".safetensors", ".json"))
+        }
+        found = stale_files(config)
+        assert {path for path in found if not path.endswith(changed)} == expected
+        assert [path for path, why in found.items() if why == "old"] == [
+            p for of in made.values() for p in of if p.endswith(changed)
+        ]
