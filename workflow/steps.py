@@ -172,7 +172,7 @@ def stale_files(config, targets=()):
         for wildcards in _jobs(config, notebook, outputs):
             values = declared | notebook_parameters(config, notebook, wildcards)
             parameters = made_with(values | found_paths(notebook, values))
-            run = steps(config)["01_dataset"][0].format(**vars(wildcards))
+            run = RUN.format(out=config["out"]).format(**vars(wildcards))
             before = again.setdefault(run, set())
             for path in {path.format(**vars(wildcards)) for path in outputs}:
                 if path.endswith((".parquet", ".safetensors", ".json")) and Path(path).exists():

@@ -167,15 +167,15 @@ def _why_own(path, name, was, known):
     return "" if read_provenance(path)["digest"] == was else f"{name} changed"
 
 
-def chain(path, found=None):
+def chain(path, found=None, out=None):
     """{file: its provenance} of all that a file was made from, back to the list of videos and the weights."""
-    found = found or read_provenance(path)
-    folder, out = folder_of(path, found), {}
+    found, out = found or read_provenance(path), {} if out is None else out
+    folder = folder_of(path, found)
     for name in found["made_from"]:
         name = name.removeprefix(BESIDE)
-        if name.startswith("file:") or name == listing.ON_DISK or not (folder / name).exists():
-            continue
+        if name in out or name.startswith("file:") or name == listing.ON_DISK or not (folder / name).exists():
+            continue  # many files share their ancestors: each is read once
         own = read_provenance(folder / name)
-        known = {k: v for k, v in own.items() if k not in ("versions", "history", "schema", "at")}
-        out |= {name: known, **chain(folder / name, own)}
+        out[name] = {k: v for k, v in own.items() if k not in ("versions", "history", "schema", "at")}
+        chain(folder / name, own, out)
     return out

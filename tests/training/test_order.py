@@ -7,6 +7,7 @@ import torch
 from conftest import make_videos
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_resume import breaking_off
 
 from condi_lib import training
 from condi_lib.data import AUGMENTATIONS, ClipDataset
@@ -82,14 +83,7 @@ def fit(videos, loss, workers=0, checkpoint=None, stop_at=None, cache_gb=0.0):
     data = ClipDataset(videos, table, columns, 8, 32, AUGMENTATIONS["recolour"], cache_gb)
     torch.manual_seed(0)
     student = build_student(0.25, 10, repeats=[1, 1, 1])
-    batch_loss, steps = training.student_batch_loss(loss), iter(range(10**6))
-
-    def counted(outputs, batch):
-        if next(steps) == stop_at:
-            raise KeyboardInterrupt
-        return batch_loss(outputs, batch)
-
-    counted.state = batch_loss.state
+    counted = breaking_off(loss, stop_at)
     options = {"checkpoint": checkpoint, "checkpoint_min": 0.0, "workers": workers, **training.order_of(loss)}
     history = training.fit(student, data, counted, 2, 1e-3, 4, 3, **options)
     return history, student.state_dict()

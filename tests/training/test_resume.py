@@ -33,10 +33,8 @@ class NoisyClips(RandomClips):
         self.where = [(f"v{i}", 0) for i in range(n)]
 
 
-def fit(loss, checkpoint=None, stop_at=None, data=None, epochs=2, **options):
-    """(history, weights) of a small training; stop_at: breaks off with KeyboardInterrupt at that step."""
-    torch.manual_seed(0)
-    student = build_student(0.25, 2, repeats=[1, 1, 1])
+def breaking_off(loss, stop_at):
+    """The loss of a batch, which raises KeyboardInterrupt at step stop_at."""
     batch_loss, steps = training.student_batch_loss(loss), iter(range(10**6))
 
     def counted(outputs, batch):
@@ -45,6 +43,14 @@ def fit(loss, checkpoint=None, stop_at=None, data=None, epochs=2, **options):
         return batch_loss(outputs, batch)
 
     counted.state = batch_loss.state
+    return counted
+
+
+def fit(loss, checkpoint=None, stop_at=None, data=None, epochs=2, **options):
+    """(history, weights) of a small training; stop_at: breaks off with KeyboardInterrupt at that step."""
+    torch.manual_seed(0)
+    student = build_student(0.25, 2, repeats=[1, 1, 1])
+    counted = breaking_off(loss, stop_at)
     options = {"checkpoint": checkpoint, "checkpoint_min": 0.0, **training.order_of(loss), **options}
     history = training.fit(student, data or NoisyClips(32), counted, epochs, 1e-3, 8, 3, **options)
     return history, student.state_dict()
