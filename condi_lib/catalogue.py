@@ -53,7 +53,7 @@ ABLATIONS = {
     "ablations": ("ablations", ("12_ablations/ablations",)),
     "ablations_at_inference": ("", ("12_ablations/inference",)),
 }
-PLANTED_ONLY = {"confidence_by_kind"}  # need the truth, which only the embedded benchmark has
+SOME_ONLY = {"confidence_by_kind", "example"}  # not of all data sets: they need the truth, or show frames
 TABLES = {"ablations_at_inference", "table_1_1", "comparisons", "detection", "summary", "headline"}  # without a picture
 PICTURES = {"framework", "inference", *BACKGROUND}  # without a table
 

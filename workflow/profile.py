@@ -1,5 +1,6 @@
 """A profile (config/*.yaml): its keys, and the parameters of each notebook."""
 
+import os
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ KEYS = {
     "out": str,
     "figures_out": str,
     "datasets": dict,  # name: root, or {parameter: value}; the name is the folder, and the layout if none is said
+    # ($ROOT in them: a variable of the environment, or of make)
     "teachers": dict,  # name: weights to start from ("shipped", "" for none), or {parameter: value}; likewise
     "frames": int,
     "size": int,
@@ -27,7 +29,7 @@ NOTEBOOKS = ROOT / "notebooks"
 FIGURE_FILES = [
     file
     for name in {**catalogue.BACKGROUND, **catalogue.FIGURES}
-    if name not in catalogue.PLANTED_ONLY
+    if name not in catalogue.SOME_ONLY
     for file in catalogue.files(name)
 ]
 
@@ -72,7 +74,8 @@ def check_profile(config):
         entry = entry_of(config, "dataset", name)
         root = entry.get("root", "")
         if entry["dataset"] != "planted" and not Path(root).expanduser().is_dir():  # notebook 01 writes the benchmark
-            raise ValueError(f"profile: datasets: {name}: {root!r} is not a folder that is there")
+            unset = "; say make reproduce PROFILE=... ROOT=/folder/of/the/data" if root.startswith("$") else ""
+            raise ValueError(f"profile: datasets: {name}: {root!r} is not a folder that is there{unset}")
     for name in config["teachers"]:
         weights = entry_of(config, "teacher", name)["teacher_checkpoint"]
         if weights not in ("", "shipped") and not Path(weights).expanduser().is_file():
@@ -92,7 +95,8 @@ def entry_of(config, key, name):
     """{parameter: value} of an entry of the profile's datasets or teachers (key: dataset, teacher)."""
     short = {"dataset": "root", "teacher": "teacher_checkpoint"}[key]
     entry = config[f"{key}s"][name]
-    return {key: name, short: "", **(entry if isinstance(entry, dict) else {short: entry})}
+    entry = {key: name, short: "", **(entry if isinstance(entry, dict) else {short: entry})}
+    return {name: os.path.expandvars(value) if isinstance(value, str) else value for name, value in entry.items()}
 
 
 def notebook_parameters(config, notebook, wildcards):

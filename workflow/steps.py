@@ -31,7 +31,7 @@ def steps(config):
     fold_labels = ["in_sample.parquet", "out_of_fold.parquet"] * (n_folds > 1)
     return {
         "00_background": (run, [], [], 1),
-        "01_dataset": (run, ["videos.parquet", "missing_videos.parquet", "table_1_1.parquet"], [], "all"),
+        "01_dataset": (run, ["videos.parquet", "missing_videos.parquet", "truth.parquet", "table_1_1.parquet"], [], "all"),
         "02_teacher": (
             run,
             ["teacher.safetensors", "student_start.safetensors", "teacher_videos.parquet", *folds]
@@ -42,7 +42,8 @@ def steps(config):
         "03_teacher_labels": (
             run,
             ["clips.parquet", "labelled_videos.parquet", "label_shares.parquet", *fold_labels],
-            [run + "/videos.parquet", run + "/teacher.safetensors", *(f"{run}/{name}" for name in folds)],
+            [run + "/videos.parquet", run + "/truth.parquet", run + "/teacher.safetensors"]
+            + [f"{run}/{name}" for name in folds],
             "all",
         ),
         "04_oracle": (run, ["oracle.parquet"], [run + "/clips.parquet"], 1),
@@ -56,13 +57,13 @@ def steps(config):
         "06_sampling": (
             run,
             ["accuracy_vs_k.parquet", "comparisons.parquet", "groups.parquet", "settings.json", "division.parquet"],
-            [run + "/clips.parquet", *scores],
+            [run + "/clips.parquet", run + "/truth.parquet", *scores],
             1,
         ),
         "07_fpr_fnr": (
             run,
-            ["detection.parquet", "curves.parquet", "confidence.parquet", "example.parquet"],
-            [run + "/clips.parquet", *scores],
+            ["detection.parquet", "curves.parquet", "confidence.parquet"],
+            [run + "/clips.parquet", run + "/truth.parquet", *scores],
             1,
         ),
         "08_flops_and_time": (

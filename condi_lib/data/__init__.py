@@ -8,9 +8,16 @@ from condi_lib.data.clips import (
     segments,
     stored_clips,
 )
-from condi_lib.data.datasets import DATASETS, MIRROR_MATTERS, find_teacher_videos, find_videos, probe_videos
+from condi_lib.data.datasets import (
+    DATASETS,
+    MIRROR_MATTERS,
+    NO_TRUTH,
+    find_teacher_videos,
+    find_videos,
+    frame_truth,
+    probe_videos,
+)
 from condi_lib.data.files import remove_leftovers, write_atomically
-from condi_lib.data.grid import grid_truth
 from condi_lib.data.index import frame_numbers
 from condi_lib.data.splits import assign_folds, check_splits
 from condi_lib.data.store import Store
@@ -22,6 +29,7 @@ __all__ = [
     "ClipDataset",
     "DATASETS",
     "MIRROR_MATTERS",
+    "NO_TRUTH",
     "Segment",
     "Store",
     "VideoDataset",
@@ -34,7 +42,7 @@ __all__ = [
     "find_teacher_videos",
     "find_videos",
     "frame_numbers",
-    "grid_truth",
+    "frame_truth",
     "in_batches",
     "iter_clips",
     "iter_frames",

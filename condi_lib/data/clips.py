@@ -14,21 +14,26 @@ from condi_lib.data.store import Store
 from condi_lib.data.stream import read_ahead
 from condi_lib.data.video import VideoError, check_bad_share, read_clips, read_some_clips
 
+WHOLE = {"start_frame": 0, "end_frame": -1, "turn": 0}  # what a row of a video table says that says nothing
+
 
 class Segment(NamedTuple):
-    """Frames `start` to `end` of a video as they are shown, end exclusive; None or -1: all that follow."""
+    """Frames `start` to `end` of a video as they are shown, end exclusive; None or -1: all that follow.
+
+    turn: its first frames go behind its last, see iter_frames.
+    """
 
     path: str
     start: int = 0
     end: int | None = None
+    turn: int = 0
 
 
 def segments(videos):
     """The Segment of each row of a video table, in order; whole videos where it has no start_frame and end_frame."""
-    if "start_frame" not in videos:
-        return [Segment(path) for path in videos.path]
-    rows = zip(videos.path, videos.start_frame, videos.end_frame, strict=True)
-    return [Segment(path, int(start), int(end)) for path, start, end in rows]
+    rows = videos.assign(**{name: value for name, value in WHOLE.items() if name not in videos})
+    rows = rows[["path", *WHOLE]].itertuples(index=False, name=None)
+    return [Segment(path, *map(int, numbers)) for path, *numbers in rows]
 
 
 def stored_clips(segment, frames, size, store, numbers=None, report=None, stride=1):
@@ -39,11 +44,12 @@ def stored_clips(segment, frames, size, store, numbers=None, report=None, stride
     """
     report = {} if report is None else report
     options = {"frames": frames, "size": size, "stride": stride}
-    if store is None and numbers is not None:
-        return read_some_clips(*segment, numbers, report=report, **options)
+    path, start, end, turn = segment
+    if store is None and numbers is not None and not turn:
+        return read_some_clips(path, start, end, numbers, report=report, **options)
     where = dict(segment._asdict(), **options)
     if store is None:
-        return read_clips(report=report, **where)
+        return _those(read_clips(report=report, **where), numbers, segment, frames)
     try:
         file = store.path(segment, **options)
         found = store.read(file, numbers)
@@ -55,7 +61,11 @@ def stored_clips(segment, frames, size, store, numbers=None, report=None, stride
     if found:
         report.update(found[1], n_decoded=0)
         return found[0]
-    clips = store.write(file, read_clips(report=report, **where), report)
+    return _those(store.write(file, read_clips(report=report, **where), report), numbers, segment, frames)
+
+
+def _those(clips, numbers, segment, frames):
+    """The clips `numbers` of all clips of a Segment. Raises MissingClips."""
     if numbers is None:
         return clips
     there = [n for n in numbers if n < len(clips)]

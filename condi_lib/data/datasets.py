@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from condi_lib.data import layouts
 from condi_lib.data.folders import folder
-from condi_lib.data.grid import grid
+from condi_lib.data.grid import grid, grid_truth, shifted
 from condi_lib.data.index import frame_numbers
 from condi_lib.data.lists import list_file
 from condi_lib.data.splits import carve, check_splits, in_one_split
@@ -195,7 +195,8 @@ def _each_file_in_one_split(videos, notes):
 def find_teacher_videos(dataset, root, videos, teacher_segments=True):
     """The videos that the teacher learns from (splits train and val), given the data set's probed video table.
 
-    planted: a trimmed, clean split of its own. A list with a split `teacher`: those videos, a tenth of them for val.
+    planted: a trimmed, clean split of its own. A list with a split `teacher`: those videos, a tenth of them for val;
+    GRID too, with each training segment at several starts (grid.SHIFTS).
     ActivityNet: the annotated segments, each with its own label (teacher_segments=False: whole videos); one outside its
     video is a bad row. Elsewhere the data set's own train split, which the teacher then memorises: labels on that
     split say little (see notebook 03).
@@ -205,9 +206,28 @@ def find_teacher_videos(dataset, root, videos, teacher_segments=True):
         return videos[videos.split != "test"].reset_index(drop=True)
     own = videos[videos.split == "teacher"].reset_index(drop=True)
     if len(own):
-        return carve(own.assign(split="train"), "train", "val", 0.1, seed=0)
+        own = carve(own.assign(split="train"), "train", "val", 0.1, seed=0)
+        return shifted(own) if dataset == "grid" else own
     videos = videos[videos.split.isin(("train", "val"))].reset_index(drop=True)
     return _segments(videos) if "segments" in videos and teacher_segments else videos
+
+
+def _planted_truth(root, videos, word, annotations):
+    table = pd.read_parquet(Path(root) / "untrimmed" / "truth.parquet")
+    return table[table.video.isin(videos.video)].assign(shows=table.kind == "clean")
+
+
+TRUTHS = {"planted": _planted_truth, "grid": grid_truth}
+NO_TRUTH = pd.DataFrame({"video": pd.Series(dtype=str), "frame": pd.Series(dtype=int), "kind": pd.Series(dtype=str)})
+
+
+def frame_truth(dataset, root, videos, word="colour", annotations=""):
+    """What each frame of the videos shows, a row a frame: video, frame (as read, from 0), kind, shows (the class?).
+
+    None for a data set where it is not known. Of planted: what was planted, and blend (how much of the motion is
+    another class'). videos: the probed table; word, annotations: see find_videos.
+    """
+    return TRUTHS[dataset](root, videos, word, annotations) if dataset in TRUTHS else None
 
 
 def _segments(videos):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from condi_lib.data.annotations import read_lines
+from condi_lib.data.index import index
 from condi_lib.data.tree import is_left_behind, stem, walk
 
 WORDS = {
@@ -25,6 +26,7 @@ WORDS = {
 }
 FOLDS = 5  # every video is a test video in one of them
 SILENCE = ("sil", "sp")
+SHIFTS = range(-3, 4)  # frames: the teacher learns each segment from these starts, not where in a clip a word stands
 # Of what is not test: half for the teacher, an eighth for validation, the rest (train) for the samplers
 ROLES = ("val", "teacher", "train", "teacher", "train", "teacher", "train", "teacher")
 
@@ -48,9 +50,9 @@ def frames_of(start, end):
 def grid(root, fold, annotations, word="colour", turn=True, seed=0, segment_frames=8):
     """s<k>/<name>.<ending> in any folders, align/s<k>/<name>.align or s<k>/align/<name>.align (or in `annotations`).
 
-    Rows of split teacher are segments that show the word, widened evenly to segment_frames where it is shorter; the
-    others are whole sentences, each turned by `turn` frames (its end goes before its beginning; drawn with `seed`, 0
-    without). fold: 1 to 5. Speakers are split where there are five or more, else sentences. Raises ValueError.
+    Rows of split teacher are segments of segment_frames, the word in their middle; the others are whole sentences,
+    each turned by `turn` frames (its end goes before its beginning; drawn with `seed`, 0 without). fold: 1 to 5.
+    Speakers are split where there are five or more, else sentences. Raises ValueError.
     """
     if word not in WORDS:
         raise ValueError(f"word: found {word!r}, expected one of {', '.join(WORDS)}")
@@ -142,18 +144,33 @@ def _roles(table, by_speaker, fold, seed):
 
 
 def _segments(table, segment_frames):
-    """start_frame and end_frame: of the teacher's rows the word, of the others all."""
-    wider = (segment_frames - (table["last"] - table["first"])).clip(lower=0)
-    start = (table["first"] - wider // 2).clip(lower=0)
+    """start_frame and end_frame: of the teacher's rows about the word, of the others all."""
+    start = ((table["first"] + table["last"] - segment_frames) // 2).clip(lower=0)
     teacher = table.split == "teacher"
     return table.assign(
         start_frame=start.where(teacher, 0),
-        end_frame=(start + (table["last"] - table["first"]) + wider).where(teacher, -1),
+        end_frame=(start + segment_frames).where(teacher, -1),
         error=table.error.mask((table.error == "") & (table["last"] <= table["first"]), "its word has no frame"),
     )
 
 
-def grid_truth(root, videos, word, annotations=""):
+def shifted(videos):
+    """The teacher's rows (find_teacher_videos), those of train at each of SHIFTS that lies within the sentence."""
+    train = videos.split == "train"
+    tables = [videos[~train]]
+    for shift in SHIFTS:
+        rows = videos[train].assign(
+            video=videos.video[train] + f"@{shift:+d}",
+            start_frame=videos.start_frame[train] + shift,
+            end_frame=videos.end_frame[train] + shift,
+        )
+        rows = rows[rows.start_frame >= 0]
+        inside = [end <= len(index(path)) for path, end in zip(rows.path, rows.end_frame, strict=True)]
+        tables.append(rows[inside])
+    return pd.concat(tables).sort_values(["source", "video"], ignore_index=True)
+
+
+def grid_truth(root, videos, word="colour", annotations=""):
     """What each frame of the sentences shows: columns video, frame (as read: turned), shows (the word), kind.
 
     kind is the word's place (command, colour, ...), or silence. videos: the probed table that find_videos gave.

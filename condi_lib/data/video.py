@@ -1,6 +1,7 @@
 """Videos, files or folders of numbered pictures: their frames as they are shown, cut into clips.
 
-A *segment* is what `start` and `end` say: frames as shown, from 0, end exclusive; None or -1 is the video's end.
+A *segment* is what `start` and `end` say: frames as shown, from 0, end exclusive; None or -1 is the video's end. A
+segment of n frames that is *turned* by t shows its frame (i + t) mod n as its i-th: its end goes before its beginning.
 """
 
 import os
@@ -15,8 +16,8 @@ from condi_lib.data.index import frames_at, index, note_shown
 from condi_lib.data.pictures import list_pictures, read_picture
 
 
-def iter_frames(path, size=112, start=0, end=None, stride=1, report=None):
-    """Yields every stride-th frame of a segment of a video: uint8 arrays [size, size, 3], RGB.
+def iter_frames(path, size=112, start=0, end=None, stride=1, report=None, turn=0):
+    """Yields every stride-th frame of a segment of a video, turned by `turn` frames: uint8 [size, size, 3], RGB.
 
     FFmpeg's scaler (bicubic) brings the short side to `size`; the centre is cropped. The stream is the one that FFmpeg
     would play; its rotation, mirroring and shape of pixels are obeyed. A file that breaks off after its first frame
@@ -27,7 +28,7 @@ def iter_frames(path, size=112, start=0, end=None, stride=1, report=None):
     """
     report = {} if report is None else report
     end = None if end is None or end < 0 else end
-    yield from _iter_frames(path, size, start, end, stride, report)
+    yield from _iter_frames(path, size, start, end, stride, report, turn)
     if not report["n_frames"] or (end is not None and report["n_frames"] < end - start and not report["fault"]):
         raise _outside(path, start, end, index(path))
 
@@ -39,7 +40,7 @@ def _outside(path, start, end, found):
     )
 
 
-def _iter_frames(path, size, start, end, stride, report):
+def _iter_frames(path, size, start, end, stride, report, turn=0):
     """iter_frames, but a segment may go on beyond the video, or lie there."""
     if start < 0 or stride < 1 or (end is not None and end <= start):
         raise VideoError(
@@ -49,7 +50,7 @@ def _iter_frames(path, size, start, end, stride, report):
     report.update(n_frames=0, fault="", n_decoded=0, in_order=True)
     scaler = VideoReformatter()  # one for all frames, and without threads: ten times faster on small frames
     try:
-        for frame, pixel in _frames(path, start, end, report):
+        for frame, pixel in _turned(path, start, end, report, turn) if turn else _frames(path, start, end, report):
             report["n_frames"] += 1
             if (report["n_frames"] - 1) % stride == 0:
                 yield scale(frame, size, scaler, pixel)
@@ -61,6 +62,14 @@ def _iter_frames(path, size, start, end, stride, report):
         report["fault"] = str(e)
     if not report["n_decoded"] and (report["fault"] or not start):
         raise VideoError(f"{printable(path)}: cannot be decoded: {report['fault'] or 'holds no video frame'}")
+
+
+def _turned(path, start, end, report, turn):
+    """The frames of a segment from number `turn` on, then those before; a turn counts modulo the segment's length."""
+    n = (len(index(path)) if end is None else end) - start
+    middle = start + turn % n if n > 0 else start
+    yield from islice(_frames(path, middle, end, report), max(0, start + n - middle))
+    yield from islice(_frames(path, start, middle, report), middle - start)
 
 
 def _frames(path, start, end, report):
@@ -108,14 +117,14 @@ def _to_clip(images, frames):
     return torch.from_numpy(np.stack(images)).permute(3, 0, 1, 2).contiguous()
 
 
-def iter_clips(path, frames=16, size=112, drop_last=False, report=None, start=0, end=None, stride=1):
+def iter_clips(path, frames=16, size=112, drop_last=False, report=None, start=0, end=None, stride=1, turn=0):
     """Yields the clips of a segment one by one, in bounded memory: uint8 tensors [3, frames, size, size], RGB.
 
     N = ceil(T / F) non-overlapping clips of the T frames that iter_frames gives, the last padded by repeating its last
     frame; drop_last gives N = floor(T / F) instead; fewer frames than F are one padded clip all the same. report,
     errors: see iter_frames.
     """
-    decoded = iter_frames(path, size, start, end, stride, report)
+    decoded = iter_frames(path, size, start, end, stride, report, turn)
     first = True
     while clip := list(islice(decoded, frames)):
         if len(clip) == frames or first or not drop_last:
@@ -123,9 +132,9 @@ def iter_clips(path, frames=16, size=112, drop_last=False, report=None, start=0,
         first = False
 
 
-def read_clips(path, frames=16, size=112, drop_last=False, report=None, start=0, end=None, stride=1):
+def read_clips(path, frames=16, size=112, drop_last=False, report=None, start=0, end=None, stride=1, turn=0):
     """All clips of a segment: uint8 [N, 3, frames, size, size], RGB. See iter_clips; raises VideoError."""
-    return torch.stack(list(iter_clips(path, frames, size, drop_last, report, start, end, stride)))
+    return torch.stack(list(iter_clips(path, frames, size, drop_last, report, start, end, stride, turn)))
 
 
 def read_clip(path, number, frames=16, size=112, start=0, end=None, stride=1, report=None):

@@ -105,7 +105,7 @@ function render({ model, el }) {
     table.append(row("clip", ...clips.map((i) => make("td", { class: "number" }, `${i}`))));
     if (now.kinds?.length) {
       const short = (kind) => (w < 60 && kind.length > w / 7 ? kind.slice(0, Math.max(1, Math.floor(w / 7) - 1)) + "…" : kind);
-      table.append(row("planted", ...now.kinds.map((kind) => make("td", { class: "number", title: kind }, short(kind)))));
+      table.append(row("shows", ...now.kinds.map((kind) => make("td", { class: "number", title: kind }, short(kind)))));
     }
     if (urls.length) {
       table.append(row("middle frame", ...clips.map((i) => {

@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from condi_lib import evaluation, runs, sampler
-from condi_lib.data import iter_frames
+from condi_lib.data import iter_frames, segments
 from condi_lib.explore.study import DIVIDED
 from condi_lib.figures.style import _look
 from condi_lib.sampler import SAMPLERS
@@ -55,9 +55,9 @@ def keep_frames(decoded, frames):
 
 def read_frames(study, video):
     """Frames of a study's video, as its networks see them. Raises VideoError."""
-    row = study.videos.set_index("video").loc[video]
-    segment = {"start": int(row.get("start_frame", 0)), "end": int(row.get("end_frame", -1))}
-    decoded = iter_frames(runs.ROOT / row.path, study.parameters["size"], **segment)  # an absolute path stays so
+    path, start, end, turn = segments(study.videos[study.videos.video == video])[0]
+    path = runs.ROOT / path  # an absolute path stays so
+    decoded = iter_frames(path, study.parameters["size"], start, end, turn=turn)
     return keep_frames(decoded, study.parameters["frames"])
 
 
@@ -177,7 +177,7 @@ def _plain(values):
 
 
 def _kinds(study, video, n):
-    """What was planted in each clip, where that is known."""
+    """What each clip shows, where that is known."""
     if study.truth is None:
         return []
     own = study.clips[study.clips.video == video].sort_values("clip")

@@ -19,7 +19,7 @@ CAPTIONS = {
         "confident errors."
     ),
     "label_shares": (
-        "How often the teacher is wrong, by split and by what was planted. The dotted line is the mean of all "
+        "How often the teacher is wrong, by split and by what it shows. The dotted line is the mean of all "
         "clips; kinds well above it are in orange."
     ),
     "oracle": (

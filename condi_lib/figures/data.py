@@ -135,7 +135,7 @@ def confidence_histograms(table, by="loss"):
 
 
 def label_shares(table):
-    """How often the teacher is wrong, by split and by what was planted, most first. table: group, name, wrong (share),
+    """How often the teacher is wrong, by split and by what it shows, most first. table: group, name, wrong (share),
     n_clips. None where it is empty."""
     table = table[table.wrong.notna()]
     if table.empty:

@@ -165,12 +165,12 @@ _KINDS = {"cutaway": "cut-away", "freeze": "frozen", "mixed": "several kinds"}
 
 
 def kind(name):
-    """What was planted in a clip, as figures say it."""
+    """What a clip shows, as figures say it."""
     return _KINDS.get(name, name)
 
 
 def confidence_by_kind(table):
-    """Where clips of each planted kind stand in the samplers' rankings: what deceives the samplers, if anything does.
+    """Where clips of each kind stand in the samplers' rankings: what deceives the samplers, if anything does.
 
     On the left all kinds; on the right, closer and sampler by sampler, clean clips and the kind that stands highest of
     the others. table: evaluation.standing_by_kind of all samplers: sampler, kind, standing (0 to 1), low, high. None

@@ -46,7 +46,7 @@ def _set_rows(axis, rows, texts):
 
 
 def gains_by_group(table, k=5):
-    """Gain over dense at one K, by length of the video and by what was planted; a panel a loss of the thesis.
+    """Gain over dense at one K, by length of the video and by what it shows; a panel a loss of the thesis.
 
     table: evaluation.by_group. None where it has no groups at this K.
     """

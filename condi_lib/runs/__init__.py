@@ -1,12 +1,12 @@
 from condi_lib.runs.begin import start
-from condi_lib.runs.listing import list_teacher_videos, list_videos
+from condi_lib.runs.listing import list_teacher_videos, list_videos, write_truth
 from condi_lib.runs.locks import BusyRun, alone
 from condi_lib.runs.parameters import ROOT, ParameterError, check_parameters, check_values, declared_parameters
 from condi_lib.runs.parts import label_in_parts
 from condi_lib.runs.provenance import SCHEMA, MissingStep, machine, read_provenance, why_stale
 from condi_lib.runs.run import Run
 from condi_lib.runs.shown import make_figures, markdown, save_figure
-from condi_lib.runs.stages import few_clips, label, label_own_videos, score, train
+from condi_lib.runs.stages import few_clips, label, label_own_videos, score, stretches, train
 
 __all__ = [
     "BusyRun",
@@ -32,6 +32,8 @@ __all__ = [
     "save_figure",
     "score",
     "start",
+    "stretches",
     "train",
     "why_stale",
+    "write_truth",
 ]

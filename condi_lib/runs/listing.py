@@ -5,7 +5,17 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet
 
-from condi_lib.data import check_bad_share, check_splits, find_teacher_videos, find_videos, planted, probe_videos
+from condi_lib.data import (
+    NO_TRUTH,
+    check_bad_share,
+    check_splits,
+    find_teacher_videos,
+    find_videos,
+    frame_truth,
+    planted,
+    probe_videos,
+)
+from condi_lib.data.clips import WHOLE
 from condi_lib.data.identity import file_identity, values_digest
 from condi_lib.declared import ROOT
 from condi_lib.runs.locks import alone, hold
@@ -13,12 +23,12 @@ from condi_lib.runs.locks import alone, hold
 ON_DISK = "videos on disk"  # what a table of videos was made from, in its provenance
 SEEN = ["path", "size", "mtime_ns", "digest"]  # its columns that say which files these are
 OPENED = ["n_frames", "fps", "ok", "error"]  # those that opening the file fills in
-ROW = ["video", "path", "start_frame", "end_frame"]
+ROW = ["video", "path", *WHOLE]
 
 
 def _found(parameters):
     """The study's videos as they lie on disk now, not opened. parameters: of notebook 01."""
-    names = ("dataset", "root", "fold", "annotations", "val_share", "split_seed", "fps")
+    names = ("dataset", "root", "fold", "annotations", "val_share", "split_seed", "fps", "word", "turn", "frames")
     return find_videos(*(parameters[name] for name in names))
 
 
@@ -66,7 +76,7 @@ def list_videos(run):
     listed = _identified(found, kept)
     same = pd.Series(False, listed.index)
     if kept is not None:
-        key = [*ROW, "digest"]
+        key = [*(name for name in ROW if name in listed), "digest"]
         same = (listed.digest != "") & listed.set_index(key).index.isin(kept.set_index(key).index)
         old = listed[same].drop(columns=OPENED, errors="ignore").merge(kept[["video", *OPENED]], "left", "video")
     videos = listed if same.all() else probe_videos(listed[~same], 1.0)
@@ -82,6 +92,17 @@ def list_videos(run):
     check_splits(videos[videos.ok], why=found.attrs["notes"])
     videos.attrs = found.attrs
     return videos
+
+
+def write_truth(run, videos):
+    """Writes truth.parquet: what each frame shows (see data.frame_truth), of a data set where it is known, else no row.
+
+    videos: of list_videos. Returns the table, None where it is not known.
+    """
+    p = run.parameters
+    found = frame_truth(p["dataset"], p["root"], videos, p["word"], p["annotations"])
+    run.write_table(run.folder / "truth.parquet", NO_TRUTH if found is None else found)
+    return found
 
 
 def list_teacher_videos(run, videos):

@@ -268,11 +268,9 @@ class Run:
         }
 
     def truth(self):
-        """The embedded benchmark's truth, a row a frame (video, frame, shows, kind, blend, ...); None for others."""
-        if self.parameters["dataset"] != "planted":
-            return None
-        truth = pd.read_parquet(self.uses(Path(self.parameters["root"]) / "untrimmed" / "truth.parquet"))
-        return truth.assign(shows=truth.kind == "clean")
+        """What each frame shows, as notebook 01 wrote it (data.frame_truth); None where that is not known."""
+        table = self.read_table(self.folder / "truth.parquet", "01_dataset")
+        return table if len(table) else None
 
     def check(self, path, step):
         """`path`, noted as read, if notebook `step` wrote it for this data set, frames and size and it still stands.

@@ -4,12 +4,14 @@ Options that only say how (workers, batches, where to keep decoded clips) come f
 """
 
 import warnings
+from itertools import islice
 
+import numpy as np
 import pandas as pd
 import torch
 
 from condi_lib import labelling, training
-from condi_lib.data import AUGMENTATIONS, MIRROR_MATTERS, ClipDataset, decoded_folder, read_clip
+from condi_lib.data import AUGMENTATIONS, MIRROR_MATTERS, ClipDataset, decoded_folder, iter_frames, segments, stored_clips
 from condi_lib.models import load_weights, read_checkpoint
 from condi_lib.runs.locks import hold
 from condi_lib.runs.parts import label_in_parts
@@ -24,7 +26,23 @@ def few_clips(run, videos, n=8):
     """The first clips of up to n readable videos, of as many classes as can be: uint8 [M, 3, F, H, W], to look at."""
     p = run.parameters
     some = videos[videos.ok].groupby("class_name").head(1).head(n)
-    return torch.stack([read_clip(v.path, 0, p["frames"], p["size"], v.start_frame) for v in some.itertuples()])
+    return torch.cat([stored_clips(segment, p["frames"], p["size"], None, [0]) for segment in segments(some)])
+
+
+def stretches(videos, truth, size, n=12):
+    """The first stretch of frames of each kind, the commonest first: [(kind, uint8 [T, size, size, 3]), ...], T <= n.
+
+    truth: see data.frame_truth.
+    """
+    begins = truth[(truth.kind != truth.kind.shift()) | (truth.video != truth.video.shift())]
+    begins = begins.drop_duplicates("kind").set_index("kind").loc[truth.kind.value_counts().index]
+    where = dict(zip(videos.video, segments(videos), strict=True))
+    rows = []
+    for kind, row in begins.iterrows():
+        path, start, end, turn = where[row.video]
+        frames = islice(iter_frames(path, size, start, end, turn=turn), row.frame, row.frame + n)
+        rows.append((kind, np.stack(list(frames))))
+    return rows
 
 
 def train(run, file, network, videos, clips, batch_loss, epochs, lr, columns=("label",), start="", **order):

@@ -4,10 +4,11 @@ from itertools import product
 
 import numpy as np
 import pytest
-from conftest import SHARED
+from conftest import SHARED, numbered_frames
 
 from condi_lib.data import find_teacher_videos, find_videos, probe_videos
 from condi_lib.data.grid import WORDS, frames_of, grid_truth
+from condi_lib.data.planted import write_video
 
 TIMES = [(0, 20500, "sil"), (20500, 26000), (26000, 30400), (30400, 33000, "sp"), (33000, 35000)]
 TIMES += [(35000, 40000), (40000, 46000), (46000, 52000), (52000, 74500, "sil")]
@@ -85,10 +86,9 @@ def test_teachers_segments_and_turns(make_files):
         again.turn[same.video].to_numpy() == same.turn.to_numpy()
     ).all()  # a video's own, whatever its fold and word
     assert (find_videos("grid", root, turn=False).turn == 0).all()
-    exact = find_videos("grid", root, segment_frames=1).query("split == 'teacher'")
-    assert set(zip(exact.start_frame, exact.end_frame, strict=True)) == {(26, 30)}
-    learnt = find_teacher_videos("grid", root, videos)
-    assert set(learnt.video) == set(teacher.video) and set(learnt.split) == {"train", "val"}
+    for n, segment in ((1, (27, 28)), (4, (26, 30)), (5, (25, 30)), (60, (0, 60))):  # about the middle, from 0 on
+        exact = find_videos("grid", root, segment_frames=n).query("split == 'teacher'")
+        assert set(zip(exact.start_frame, exact.end_frame, strict=True)) == {segment}
 
 
 def test_what_is_wrong_with_an_align_is_a_bad_row(make_files):
@@ -118,6 +118,21 @@ def test_the_truth_follows_the_turn(make_files):
         of = truth[truth.video == row.video].set_index("frame")
         original = (of.index + row.turn) % 75
         assert (of.shows == ((original + 0.5 >= 26) & (original + 0.5 < 30.4))).all() and len(of) == 75
+
+
+def test_the_teacher_learns_each_segment_from_several_starts(make_files, tmp_path):
+    write_video(tmp_path / "v.mp4", numbered_frames(34))
+    root = make_files(corpus(n=40))
+    for path in root.rglob("*.mpg"):
+        path.write_bytes((tmp_path / "v.mp4").read_bytes())
+    videos = find_videos("grid", root, word="colour").assign(ok=True)
+    teacher = videos[videos.split == "teacher"]
+    learnt = find_teacher_videos("grid", root, videos)
+    for video, rows in learnt.groupby("source"):
+        start = teacher.set_index("video").start_frame[video]
+        starts = [start] if set(rows.split) == {"val"} else range(21, 27)  # 24 and 3 about it; 27 + 8 is outside
+        assert sorted(rows.start_frame) == list(starts) and set(rows.end_frame - rows.start_frame) == {8}
+    assert set(learnt.source) == set(teacher.video) and learnt.video.is_unique
 
 
 @pytest.mark.skipif(not (SHARED / "data/grid").is_dir(), reason="GRID is not here")

@@ -15,7 +15,7 @@ def closed():
 
 def shares():
     rows = [("val", 0.4, 10, "split"), ("test", 0.5, 20, "split"), ("train", 0.3, 30, "split")]
-    rows += [("clean", 0.2, 40, "what was planted"), ("cutaway", 0.99, 20, "what was planted")]
+    rows += [("clean", 0.2, 40, "what it shows"), ("cutaway", 0.99, 20, "what it shows")]
     return pd.DataFrame(rows, columns=["name", "wrong", "n_clips", "group"])
 
 
