@@ -40,13 +40,16 @@ ORIGINALS = {
 }
 
 
-def count(network, frames, size):
-    """(multiply-adds for one clip, [operations that were not counted, beyond elementwise ones and pooling])."""
+def count(network, frames, size, crops=1):
+    """(multiply-adds for one clip, [operations that were not counted, beyond elementwise ones and pooling]).
+
+    crops: squares of the clip that the network sees one by one.
+    """
     training = network.training
     clip = to_input(torch.zeros(1, 3, frames, size, size, dtype=torch.uint8), network)
     analysis = FlopCountAnalysis(network.eval(), clip)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-    total = int(analysis.total())
+    total = int(analysis.total()) * crops
     left_out = sorted(set(analysis.unsupported_ops()) - ELEMENTWISE)
     network.train(training)
     return total, left_out

@@ -7,19 +7,21 @@ from scipy import special
 from tqdm import tqdm
 
 from condi_lib.data import VideoDataset, VideoError, check_bad_share, in_batches
-from condi_lib.models import MonteCarloDropout, for_inference, memory_advice, to_input
+from condi_lib.models import MonteCarloDropout, for_inference, mean_over_crops, memory_advice, to_input
 
 
-def run_over_videos(network, videos, frames, size, batch_size=256, workers=0, decoded=None, desc="clips"):
+def run_over_videos(
+    network, videos, frames, size, batch_size=256, workers=0, decoded=None, desc="clips", stride=1, crops=1
+):
     """Yields (row of the video table, outputs of the network for its N clips, report) for each video, in table order.
 
     Outputs are float32 arrays [N, ...] on the CPU (a tuple of them where the network gives a tuple), or a VideoError
     where the video cannot be read; report is iter_frames'. Clips of consecutive videos share batches; a thread, or
-    `workers` processes, decode ahead of the network; decoded: a data.Store. Raises ValueError where
-    an output is not finite.
+    `workers` processes, decode ahead of the network; decoded: a data.Store. With crops = 3 outputs are those of
+    data.three_crops of each clip, [3 N, ...]. Raises ValueError where an output is not finite.
     """
     network = for_inference(network)
-    dataset = VideoDataset(videos, frames, size, decoded)
+    dataset = VideoDataset(videos, frames, size, decoded, stride, crops=crops)
     reading = dataset.in_order(workers)
     found = zip(videos.itertuples(index=False), tqdm(reading, desc=desc, unit="video", total=len(dataset)), strict=True)
     for batch in in_batches(found, _n_clips, batch_size):
@@ -71,9 +73,10 @@ def _check_logits(logits, videos):
         raise ValueError(f"label: {bad.video.iloc[0]} has {bad.label.iloc[0]}, expected 0 to {classes - 1}")
 
 
-def label_clips(teacher, videos, frames, size, max_bad_share=0.05, desc="labelling", **options):
+def label_clips(teacher, videos, frames, size, max_bad_share=0.05, desc="labelling", stride=1, crops=1, **options):
     """(clip table, video table): a row a clip of every readable video; and what became of each video.
 
+    crops: 1, or 3 for the mean over data.three_crops of each clip (models.mean_over_crops).
     Clip table: video, clip, start_frame, n_real_frames (frames that are not padding), split, label, teacher_logits
     (float32 [C]), correct (z of Eq. 3.1). In the video table n_frames is now what was decoded, ok is False for a video
     without a frame, and error says why, or where a video that is used broke off. Raises VideoError where more than
@@ -81,6 +84,7 @@ def label_clips(teacher, videos, frames, size, max_bad_share=0.05, desc="labelli
     teacher's classes and for logits that are not finite.
     """
     tables, n_frames, errors, bad = [], [], [], {}
+    options |= {"stride": stride, "crops": crops}
     for row, logits, report in run_over_videos(teacher, videos, frames, size, desc=desc, **options):
         n_frames.append(report["n_frames"])
         errors.append(report["fault"])
@@ -90,14 +94,16 @@ def label_clips(teacher, videos, frames, size, max_bad_share=0.05, desc="labelli
             continue
         if not tables:
             _check_logits(logits, videos)
-        start = np.arange(len(logits)) * frames
+        if crops > 1:
+            logits = mean_over_crops(torch.from_numpy(logits), crops).numpy()
+        start = np.arange(len(logits)) * frames * stride
         tables.append(
             pd.DataFrame(
                 {
                     "video": row.video,
                     "clip": np.arange(len(logits)),
                     "start_frame": start,
-                    "n_real_frames": np.minimum(report["n_frames"] - start, frames),
+                    "n_real_frames": np.minimum(-((start - report["n_frames"]) // stride), frames),
                     "split": row.split,
                     "label": row.label,
                     "teacher_logits": list(logits),

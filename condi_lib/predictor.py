@@ -12,9 +12,17 @@ import torch
 from tqdm.auto import tqdm
 
 from condi_lib import flops
-from condi_lib.data import VideoError, in_batches, planted, read_ahead, read_clips
+from condi_lib.data import VideoError, in_batches, planted, read_ahead, read_clips, three_crops
 from condi_lib.labelling import check_finite, clip_scores, predictive_entropy, softmax
-from condi_lib.models import build_student, build_teacher, check_pixels, device_of, for_inference, to_input
+from condi_lib.models import (
+    build_student,
+    build_teacher,
+    check_pixels,
+    device_of,
+    for_inference,
+    mean_over_crops,
+    to_input,
+)
 from condi_lib.sampler import divide
 
 SHIPPED = Path(__file__).parent / "shipped"  # weights of the embedded benchmark's teacher and student's start
@@ -55,32 +63,49 @@ class Predictor:
 
     teacher, student: networks as build_teacher and build_student give them; copies of them run where they lie, as
     models.for_inference makes them. class_names: list of C names, else classes are numbers. loss: what the student was
-    trained with, which says how it scores (labelling.clip_scores). Without a student the teacher sees all clips: dense.
-    Raises ValueError where the teacher has another number of classes than there are names.
+    trained with, which says how it scores (labelling.clip_scores). stride: clips are every stride-th frame. crops: with
+    3 the teacher takes data.three_crops of a clip and their mean, the student the middle one. Without a student the
+    teacher sees all clips: dense. Raises ValueError where the teacher has another number of classes than there are
+    names.
     """
 
-    def __init__(self, teacher, student=None, frames=16, size=112, class_names=None, batch_size=64, loss="condi_sr"):
+    def __init__(
+        self,
+        teacher,
+        student=None,
+        frames=16,
+        size=112,
+        class_names=None,
+        batch_size=64,
+        loss="condi_sr",
+        stride=1,
+        crops=1,
+    ):
         self.device, self.unseen = device_of(teacher), teacher  # until the first video shows whether its pixels fit
         self.frames, self.size, self.class_names, self.batch_size = frames, size, class_names, batch_size
-        self.loss = loss
+        self.loss, self.stride, self.crops = loss, stride, crops
         self.networks, self.multiply_adds = {}, {}
         for name, network in (("teacher", teacher), ("student", student)):
             if network is not None:
-                self.multiply_adds[name] = flops.count(network, frames, size)[0]
+                self.multiply_adds[name], _ = flops.count(network, frames, size, crops if name == "teacher" else 1)
                 self.networks[name] = for_inference(network, move=False)
-        blank = torch.zeros(1, 3, frames, size, size, dtype=torch.uint8)
+        blank = torch.zeros(crops, 3, frames, size, size, dtype=torch.uint8)
         self.n_classes = self._run("teacher", blank).shape[1]
         if class_names is not None and len(class_names) != self.n_classes:
             found = f"found {len(class_names)} names, but the teacher has {self.n_classes} classes"
             raise ValueError(f"class_names: {found}; expected one name a class, in order")
 
     def _run(self, name, clips):
-        """Outputs of a network for uint8 clips [M, 3, F, H, W], in batches: numpy arrays [M, ...], one or a tuple."""
+        """Outputs of a network for uint8 clips [M, 3, F, H, W], in batches: numpy arrays [M, ...], one or a tuple.
+
+        Of the teacher's crops, side by side in `clips`, the mean: [M / crops, C].
+        """
         network = self.networks[name]
         with torch.inference_mode():
             outputs = [network(to_input(part, network)) for part in clips.split(self.batch_size)]
         if name == "teacher":
-            return torch.cat(outputs).float().cpu().numpy()
+            logits = torch.cat(outputs).float()
+            return (mean_over_crops(logits, self.crops) if self.crops > 1 else logits).cpu().numpy()
         return [torch.cat(part).float().cpu().numpy() for part in zip(*outputs, strict=True)]
 
     def __call__(self, path, k=None, k_student=0, mode="nested", progress=False):
@@ -106,9 +131,11 @@ class Predictor:
                 yield path, decoded if isinstance(decoded, VideoError) else next(found)
 
     def _decode(self, path, bar=None):
-        """(clips, report with the path, seconds) of a video file."""
+        """(clips uint8 [N, crops, 3, F, H, W], report with the path, seconds) of a video file."""
         report, begin = {}, time.perf_counter()
-        clips = read_clips(path, self.frames, self.size, report=report)
+        options = {"stride": self.stride, "whole": self.crops > 1}
+        clips = read_clips(path, self.frames, self.size, report=report, **options)
+        clips = three_crops(clips) if self.crops > 1 else clips[:, None]
         report["path"] = os.fspath(path)
         if bar is not None:
             bar.update()
@@ -128,7 +155,8 @@ class Predictor:
             raise ValueError(f"k, k_student: found {k}, {k_student}; without a student all clips go to the teacher")
         clock = _Clock(self.device, bar)
         n = [len(clips) for clips, *_ in videos]
-        all_clips = torch.cat([clips for clips, *_ in videos])
+        all_crops = torch.cat([clips for clips, *_ in videos])
+        all_clips = all_crops[:, self.crops // 2]
         if self.unseen is not None:
             note, self.unseen = check_pixels(self.unseen, all_clips[:4], one_video=True), None
             if note:
@@ -155,7 +183,7 @@ class Predictor:
         student_seconds = clock.lap()
         chosen = np.concatenate([one["by_teacher"] for one in found])
         if chosen.any():
-            logits = self._run("teacher", all_clips[torch.from_numpy(chosen)])
+            logits = self._run("teacher", all_crops[torch.from_numpy(chosen)].flatten(0, 1))
             sizes = [one["by_teacher"].sum() for one in found]
             for one, (_, report, _), own in zip(found, videos, _split(logits, sizes), strict=True):
                 _check("teacher", [own], report, np.flatnonzero(one["by_teacher"]))
@@ -170,7 +198,8 @@ class Predictor:
             seconds["teacher"] = teacher_seconds * by_teacher / max(1, int(chosen.sum()))
             one |= {name: one[name].tolist() for name in ("by_student", "by_teacher")}
             top5 = self._top5(np.concatenate([p for p in one.pop("probs") if len(p)]).mean(0))
-            results.append(Prediction(top5=top5, **one, multiply_adds=spent, seconds=seconds, clips=clips, **report))
+            one |= {"clips": clips[:, self.crops // 2], "multiply_adds": spent, "seconds": seconds}
+            results.append(Prediction(top5=top5, **one, **report))
         return results
 
     def _top5(self, probs):

@@ -31,7 +31,12 @@ def steps(config):
     fold_labels = ["in_sample.parquet", "out_of_fold.parquet"] * (n_folds > 1)
     return {
         "00_background": (run, [], [], 1),
-        "01_dataset": (run, ["videos.parquet", "missing_videos.parquet", "truth.parquet", "table_1_1.parquet"], [], "all"),
+        "01_dataset": (
+            run,
+            ["videos.parquet", "missing_videos.parquet", "truth.parquet", "table_1_1.parquet"],
+            [],
+            "all",
+        ),
         "02_teacher": (
             run,
             ["teacher.safetensors", "student_start.safetensors", "teacher_videos.parquet", *folds]

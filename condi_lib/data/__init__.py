@@ -7,6 +7,7 @@ from condi_lib.data.clips import (
     derived_seed,
     segments,
     stored_clips,
+    three_crops,
 )
 from condi_lib.data.datasets import (
     DATASETS,
@@ -54,5 +55,6 @@ __all__ = [
     "remove_leftovers",
     "segments",
     "stored_clips",
+    "three_crops",
     "write_atomically",
 ]

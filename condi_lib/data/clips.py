@@ -36,17 +36,18 @@ def segments(videos):
     return [Segment(path, *map(int, numbers)) for path, *numbers in rows]
 
 
-def stored_clips(segment, frames, size, store, numbers=None, report=None, stride=1):
+def stored_clips(segment, frames, size, store, numbers=None, report=None, stride=1, whole=False):
     """The clips of a Segment, all or those of `numbers` (ascending), through a Store: uint8 [N, 3, F, size, size].
 
-    None for the store decodes each time. report: see iter_frames. Raises VideoError; MissingClips, with the others,
-    where the video ends before some of them.
+    None for the store decodes each time. report, whole: see iter_frames. Raises VideoError; MissingClips, with the
+    others, where the video ends before some of them.
     """
     report = {} if report is None else report
     options = {"frames": frames, "size": size, "stride": stride}
     path, start, end, turn = segment
-    if store is None and numbers is not None and not turn:
+    if store is None and numbers is not None and not (turn or whole):
         return read_some_clips(path, start, end, numbers, report=report, **options)
+    options["whole"] = whole
     where = dict(segment._asdict(), **options)
     if store is None:
         return _those(read_clips(report=report, **where), numbers, segment, frames)
@@ -64,6 +65,18 @@ def stored_clips(segment, frames, size, store, numbers=None, report=None, stride
     return _those(store.write(file, read_clips(report=report, **where), report), numbers, segment, frames)
 
 
+def three_crops(clips):
+    """uint8 [B, 3, F, H, W] -> the square crops at both ends and in the middle of the longer side, [B, 3, 3, F, S, S].
+
+    S is the shorter side; axis 1 runs from left to right (from top to bottom where H > W). Square clips give the same
+    crop three times.
+    """
+    *_, height, width = clips.shape
+    side, axis = min(height, width), 3 if height > width else 4
+    room = max(height, width) - side
+    return torch.stack([clips.narrow(axis, start, side) for start in (0, room // 2, room)], 1)
+
+
 def _those(clips, numbers, segment, frames):
     """The clips `numbers` of all clips of a Segment. Raises MissingClips."""
     if numbers is None:
@@ -78,13 +91,13 @@ def _missing(segment, numbers, frames, clips):
     return MissingClips.of(segment.path, numbers[len(clips)], frames, clips)
 
 
-def decoded_folder(folder, videos, frames, size, limit_gb=4.0, quality=0):
+def decoded_folder(folder, videos, frames, size, stride=1, limit_gb=4.0, quality=0):
     """The Store of a study's decoded clips in `folder`, to be handed to all that reads them; None for limit_gb 0.
 
     Without `quality` (exact) it is None too where the clips of the video table do not all fit; with JPEG it keeps what
     fits.
     """
-    n_clips = np.ceil(videos.n_frames / frames).sum()
+    n_clips = np.ceil(videos.n_frames / (frames * stride)).sum()
     fits = n_clips * 3 * frames * size * size <= limit_gb * 2**30
     return Store(folder, limit_gb, quality) if fits or (quality and limit_gb) else None
 
@@ -128,12 +141,14 @@ AUGMENTATIONS = {"none": None, "recolour": recolour, "crop": crop, "crop_flip": 
 class VideoDataset(Dataset):
     """Whole rows of a video table: item i is (uint8 clips [N, 3, F, H, W] or VideoError, report) of the i-th.
 
-    decoded: a Store. numbers: for each row the clips wanted, ascending; None: all.
+    decoded: a Store. numbers: for each row the clips wanted, ascending; None: all. crops: 3 gives those of three_crops
+    of each clip, side by side, [3 N, ...].
     """
 
-    def __init__(self, videos, frames, size, decoded=None, stride=1, numbers=None):
+    def __init__(self, videos, frames, size, decoded=None, stride=1, numbers=None, crops=1):
         self.segments = segments(videos) if isinstance(videos, pd.DataFrame) else list(videos)
         self.frames, self.size, self.decoded, self.stride, self.numbers = frames, size, decoded, stride, numbers
+        self.crops = crops
 
     def __len__(self):
         return len(self.segments)
@@ -141,8 +156,9 @@ class VideoDataset(Dataset):
     def __getitem__(self, i):
         report, numbers = {}, None if self.numbers is None else self.numbers[i]
         try:
-            segment = self.segments[i]
-            return stored_clips(segment, self.frames, self.size, self.decoded, numbers, report, self.stride), report
+            which = self.frames, self.size, self.decoded, numbers, report, self.stride
+            clips = stored_clips(self.segments[i], *which, whole=self.crops > 1)
+            return three_crops(clips).flatten(0, 1) if self.crops > 1 else clips, report
         except VideoError as e:
             return e, report
 

@@ -122,10 +122,10 @@ def pixel_shape(stream):
     return ratio if 1 / 5 <= ratio <= 5 else 1.0
 
 
-def scale(frame, size, scaler, pixel=1.0):
+def scale(frame, size, scaler, pixel=1.0, whole=False):
     """uint8 [size, size, 3], RGB, of a decoded frame: the centre, the short side scaled to `size`, turned upright.
 
-    pixel: see pixel_shape.
+    pixel: see pixel_shape. whole: the long side is not cut: [H, W, 3], the smaller of both `size`.
     """
     if frame.width * frame.height > MAX_PIXELS:
         raise ValueError(f"a frame has {frame.width} x {frame.height} pixels, more than {MAX_PIXELS:,}")
@@ -135,6 +135,8 @@ def scale(frame, size, scaler, pixel=1.0):
     if w * h > MAX_PIXELS:
         raise ValueError(f"a frame of {frame.width} x {frame.height} pixels is too long to be scaled to {size}")
     rgb = scaler.reformat(frame, w, h, "rgb24", interpolation="BICUBIC", threads=1).to_ndarray()
+    if whole:
+        return _upright(rgb, frame)
     top, left = (h - size) // 2, (w - size) // 2
     return _upright(rgb[top : top + size, left : left + size], frame)
 

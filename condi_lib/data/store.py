@@ -44,9 +44,9 @@ class Store:
         """What the pixels of its clips follow from beside the video: for the record of what a table was made from."""
         return f"JPEG {self.quality}, 4:4:4" if self.quality else "exact"
 
-    def path(self, segment, frames, size, stride=1):
+    def path(self, segment, frames, size, stride=1, whole=False):
         """The file for the clips of a Segment, another one once the video has changed. Raises OSError."""
-        settings = (frames, size, stride, self.quality, FORMAT, *segment[1:])
+        settings = (frames, size, stride, whole, self.quality, FORMAT, *segment[1:])
         key = repr((os.path.abspath(segment.path), *_identity(segment.path), settings))
         return self.folder / f"{hashlib.sha1(key.encode(errors='surrogateescape')).hexdigest()}.zip"
 

@@ -2,6 +2,7 @@
 
 A *segment* is what `start` and `end` say: frames as shown, from 0, end exclusive; None or -1 is the video's end. A
 segment of n frames that is *turned* by t shows its frame (i + t) mod n as its i-th: its end goes before its beginning.
+Clip c of F frames at *stride* s is every s-th of the frames c F s to (c + 1) F s - 1 that are shown.
 """
 
 import os
@@ -16,19 +17,19 @@ from condi_lib.data.index import frames_at, index, note_shown
 from condi_lib.data.pictures import list_pictures, read_picture
 
 
-def iter_frames(path, size=112, start=0, end=None, stride=1, report=None, turn=0):
+def iter_frames(path, size=112, start=0, end=None, stride=1, report=None, turn=0, whole=False):
     """Yields every stride-th frame of a segment of a video, turned by `turn` frames: uint8 [size, size, 3], RGB.
 
-    FFmpeg's scaler (bicubic) brings the short side to `size`; the centre is cropped. The stream is the one that FFmpeg
-    would play; its rotation, mirroring and shape of pixels are obeyed. A file that breaks off after its first frame
-    ends there, a damaged part is left out. `report`, a dict, is filled with n_frames (of the segment, as shown), fault
-    ("" or what could not be decoded), n_decoded (frames that had to be decoded) and in_order (False where decoding
-    could begin at a key frame before the segment, see index). Raises VideoError where there is no frame at all, and for
-    a segment that is not within the video.
+    FFmpeg's scaler (bicubic) brings the short side to `size`; the centre is cropped, unless `whole`. The stream is the
+    one that FFmpeg would play; its rotation, mirroring and shape of pixels are obeyed. A file that breaks off after its
+    first frame ends there, a damaged part is left out. `report`, a dict, is filled with n_frames (of the segment, as
+    shown), fault ("" or what could not be decoded), n_decoded (frames that had to be decoded) and in_order (False where
+    decoding could begin at a key frame before the segment, see index). Raises VideoError where there is no frame at
+    all, and for a segment that is not within the video.
     """
     report = {} if report is None else report
     end = None if end is None or end < 0 else end
-    yield from _iter_frames(path, size, start, end, stride, report, turn)
+    yield from _iter_frames(path, size, start, end, stride, report, turn, whole)
     if not report["n_frames"] or (end is not None and report["n_frames"] < end - start and not report["fault"]):
         raise _outside(path, start, end, index(path))
 
@@ -40,7 +41,7 @@ def _outside(path, start, end, found):
     )
 
 
-def _iter_frames(path, size, start, end, stride, report, turn=0):
+def _iter_frames(path, size, start, end, stride, report, turn=0, whole=False):
     """iter_frames, but a segment may go on beyond the video, or lie there."""
     if start < 0 or stride < 1 or (end is not None and end <= start):
         raise VideoError(
@@ -53,7 +54,7 @@ def _iter_frames(path, size, start, end, stride, report, turn=0):
         for frame, pixel in _turned(path, start, end, report, turn) if turn else _frames(path, start, end, report):
             report["n_frames"] += 1
             if (report["n_frames"] - 1) % stride == 0:
-                yield scale(frame, size, scaler, pixel)
+                yield scale(frame, size, scaler, pixel, whole)
             if end is not None and report["n_frames"] == end - start:
                 return
     except VideoError:
@@ -117,14 +118,16 @@ def _to_clip(images, frames):
     return torch.from_numpy(np.stack(images)).permute(3, 0, 1, 2).contiguous()
 
 
-def iter_clips(path, frames=16, size=112, drop_last=False, report=None, start=0, end=None, stride=1, turn=0):
+def iter_clips(
+    path, frames=16, size=112, drop_last=False, report=None, start=0, end=None, stride=1, turn=0, whole=False
+):
     """Yields the clips of a segment one by one, in bounded memory: uint8 tensors [3, frames, size, size], RGB.
 
     N = ceil(T / F) non-overlapping clips of the T frames that iter_frames gives, the last padded by repeating its last
     frame; drop_last gives N = floor(T / F) instead; fewer frames than F are one padded clip all the same. report,
     errors: see iter_frames.
     """
-    decoded = iter_frames(path, size, start, end, stride, report, turn)
+    decoded = iter_frames(path, size, start, end, stride, report, turn, whole)
     first = True
     while clip := list(islice(decoded, frames)):
         if len(clip) == frames or first or not drop_last:
@@ -132,9 +135,11 @@ def iter_clips(path, frames=16, size=112, drop_last=False, report=None, start=0,
         first = False
 
 
-def read_clips(path, frames=16, size=112, drop_last=False, report=None, start=0, end=None, stride=1, turn=0):
+def read_clips(
+    path, frames=16, size=112, drop_last=False, report=None, start=0, end=None, stride=1, turn=0, whole=False
+):
     """All clips of a segment: uint8 [N, 3, frames, size, size], RGB. See iter_clips; raises VideoError."""
-    return torch.stack(list(iter_clips(path, frames, size, drop_last, report, start, end, stride, turn)))
+    return torch.stack(list(iter_clips(path, frames, size, drop_last, report, start, end, stride, turn, whole)))
 
 
 def read_clip(path, number, frames=16, size=112, start=0, end=None, stride=1, report=None):

@@ -11,26 +11,33 @@ from condi_lib.sampler import ranks
 
 # truth: what a data set knows of its frames, a row a frame shown: video, frame (from 0, in the row's segment), shows
 # (bool: does the frame show the video's class?), kind (str: what it shows)
-def clip_kinds(clips, truth, frames):
+def clip_kinds(clips, truth, frames, stride=1):
     """The kind of each clip of the clip table: the kind of all its real frames, else "mixed" (Series).
 
-    frames: frames of a clip.
+    frames, stride: of a clip.
     """
-    kinds = truth.assign(clip=truth.frame // frames).groupby(["video", "clip"]).kind.agg(["first", "nunique"])
+    truth = _of_clips(truth, frames, stride)
+    kinds = truth.groupby(["video", "clip"]).kind.agg(["first", "nunique"])
     kinds = kinds["first"].where(kinds["nunique"] == 1, "mixed").rename("kind")
     return clips[["video", "clip"]].join(kinds, on=["video", "clip"]).kind
 
 
-def with_truth(clips, truth, frames):
+def _of_clips(truth, frames, stride):
+    """The rows of the frames that clips of this many frames at this stride take, with the number of the clip."""
+    truth = truth[truth.frame % stride == 0]
+    return truth.assign(clip=truth.frame // (frames * stride))
+
+
+def with_truth(clips, truth, frames, stride=1):
     """The clip table with the column shows, for samplers that need it: share of a clip's frames that show the class.
 
-    float32 in [0, 1]. truth: None for data sets without one: the table as it is. frames: frames of a clip. Raises
+    float32 in [0, 1]. truth: None for data sets without one: the table as it is. frames, stride: of a clip. Raises
     ValueError for a clip of which the truth knows no frame.
     """
     if truth is None:
         return clips
-    truth = truth[truth.video.isin(clips.video)]
-    shows = truth.shows.astype(np.float32).groupby([truth.video, (truth.frame // frames).rename("clip")]).mean()
+    truth = _of_clips(truth[truth.video.isin(clips.video)], frames, stride)
+    shows = truth.shows.astype(np.float32).groupby([truth.video, truth["clip"]]).mean()
     found = clips[["video", "clip"]].join(shows.rename("shows"), on=["video", "clip"]).shows
     if found.isna().any():
         video, clip = clips.loc[found.isna(), ["video", "clip"]].iloc[0]

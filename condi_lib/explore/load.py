@@ -48,7 +48,9 @@ def load_predictor(folder, loss="condi_sr", seed=0, teacher_checkpoint="", class
         build_teacher(own["teacher"], len(names), teacher_checkpoint or teacher_file, new_head=False),
         build_student(student["student_width"], len(classes), student_file, False, student["student_repeats"]),
     )
-    return Predictor(*networks, own["frames"], own["size"], names, loss=loss)
+    crops = runs.read_provenance(folder / "clips.parquet")["parameters"]["crops"]
+    options = {"class_names": names, "loss": loss, "stride": own["stride"], "crops": crops}
+    return Predictor(*networks, own["frames"], own["size"], **options)
 
 
 def example_video(folder):

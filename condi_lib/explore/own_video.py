@@ -14,7 +14,8 @@ from condi_lib.predictor import Predictor
 
 def dense_predictor(predict):
     """The same teacher on all clips, without the student."""
-    return Predictor(predict.networks["teacher"], None, predict.frames, predict.size, predict.class_names)
+    options = {"stride": predict.stride, "crops": predict.crops}
+    return Predictor(predict.networks["teacher"], None, predict.frames, predict.size, predict.class_names, **options)
 
 
 def known_classes(predict):

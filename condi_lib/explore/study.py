@@ -70,7 +70,7 @@ class Study:
     def arrays(self, split):
         """sampler.read_arrays of a split, read once."""
         if split not in self._arrays:
-            clips = evaluation.with_truth(self.clips, self.truth, self.parameters["frames"])
+            clips = evaluation.with_truth(self.clips, self.truth, self.parameters["frames"], self.parameters["stride"])
             self._arrays[split] = sampler.read_arrays(clips, self.scores, split)
         return self._arrays[split]
 
@@ -243,10 +243,6 @@ def read_study(folder):
         found = sorted(folder.glob(f"{loss}/seed*/scores.parquet"))
         if found:
             scores[loss] = [run.read_table(found[0], "05_train_sampler")]
-    try:
-        truth = run.truth()
-    except OSError:  # the benchmark's videos were deleted since, and its truth with them
-        truth = None
     return Study(
         folder,
         run.read_table(folder / "clips.parquet", "03_teacher_labels"),
@@ -255,5 +251,5 @@ def read_study(folder):
         run.read_json(costs_file, "08_flops_and_time"),
         run.parameters,
         run.classes(),
-        truth,
+        run.truth(),
     )

@@ -57,7 +57,7 @@ def read_frames(study, video):
     """Frames of a study's video, as its networks see them. Raises VideoError."""
     path, start, end, turn = segments(study.videos[study.videos.video == video])[0]
     path = runs.ROOT / path  # an absolute path stays so
-    decoded = iter_frames(path, study.parameters["size"], start, end, turn=turn)
+    decoded = iter_frames(path, study.parameters["size"], start, end, study.parameters["stride"], turn=turn)
     return keep_frames(decoded, study.parameters["frames"])
 
 
@@ -158,7 +158,7 @@ def strip_view(study, split, video, k, k_student, first, second, frames=None):
     fps = float(study.videos.set_index("video").fps[video] or 25)
     return {
         "clip_frames": study.parameters["frames"],
-        "fps": fps if np.isfinite(fps) else 25.0,
+        "fps": (fps if np.isfinite(fps) else 25.0) / study.parameters["stride"],
         "n_frames": frames.n_frames if frames else 0,
         "stride": frames.stride if frames else 1,
         "divided": k_student > 0,
@@ -182,5 +182,5 @@ def _kinds(study, video, n):
         return []
     own = study.clips[study.clips.video == video].sort_values("clip")
     truth = study.truth[study.truth.video == video]
-    kinds = evaluation.clip_kinds(own, truth, study.parameters["frames"])
+    kinds = evaluation.clip_kinds(own, truth, study.parameters["frames"], study.parameters["stride"])
     return kinds.fillna("").astype(str).tolist()[:n]

@@ -55,9 +55,10 @@ def _in_order(names):
     return [s for s in _SPLITS if s in names] + [n for n in names if n not in _SPLITS]
 
 
-def video_lengths(videos, frames):
-    """Histograms of video lengths in clips, a panel a split. videos: the video table; frames: frames of a clip."""
-    n_clips = np.ceil(videos.n_frames / frames).where(videos.n_frames > 0)
+def video_lengths(videos, span):
+    """Histograms of video lengths in clips, a panel a split. videos: the video table; span: frames of a video
+    that a clip takes."""
+    n_clips = np.ceil(videos.n_frames / span).where(videos.n_frames > 0)
     splits = _in_order(videos.split[n_clips.notna()])
     if not splits:
         return None

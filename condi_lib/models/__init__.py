@@ -14,7 +14,7 @@ from condi_lib.models.inputs import (
     device_of,
     input_of,
     mean_over_crops,
-    three_crops,
+    other_stride,
     to_input,
 )
 from condi_lib.models.own import network_source
@@ -48,11 +48,11 @@ __all__ = [
     "keep_freed_memory",
     "load_weights",
     "mean_over_crops",
+    "other_stride",
     "memory_advice",
     "metadata_of",
     "network_source",
     "read_checkpoint",
-    "three_crops",
     "to_input",
     "without_marks",
 ]

@@ -120,16 +120,10 @@ def check_input(network, frames, size):
         raise ValueError("teacher: the network gives probabilities, expected logits; leave out its softmax")
 
 
-def three_crops(clips):
-    """uint8 [B, 3, F, H, W] -> the square crops at both ends and in the middle of the longer side, [B, 3, 3, F, S, S].
-
-    S is the shorter side; axis 1 runs from left to right (from top to bottom where H > W). Square clips give the same
-    crop three times.
-    """
-    *_, height, width = clips.shape
-    side, axis = min(height, width), 3 if height > width else 4
-    room = max(height, width) - side
-    return torch.stack([clips.narrow(axis, start, side) for start in (0, room // 2, room)], 1)
+def other_stride(network, stride):
+    """A line that says so where the network was trained on clips of another stride than this one, else ""."""
+    own = input_of(network).stride
+    return "" if own == stride else f"the network was trained on clips of stride {own}; here stride is {stride}\n"
 
 
 def mean_over_crops(logits, crops=3):

@@ -21,9 +21,10 @@ CHOICES = {
     "loss": LOSSES,
     "student_width": tuple(WIDTHS),
     "labels": ("clips", "in_sample", "out_of_fold"),
+    "crops": (1, 3),
 }
 AT_LEAST = {
-    **dict.fromkeys(("ks", "division_ks", "division_k", "student_repeats", "frames"), 1),
+    **dict.fromkeys(("ks", "division_ks", "division_k", "student_repeats", "frames", "stride"), 1),
     **dict.fromkeys(("epochs", "batch_size", "accumulate", "n_timed", "shards", "part_videos"), 1),
     **dict.fromkeys(("teacher_epochs", "student_epochs"), 0),
     **dict.fromkeys(("seed", "seeds", "variant_seeds", "planted_seed", "division_k_student", "rank_weight"), 0),

@@ -227,8 +227,8 @@ class Run:
         """
         clips_file, step = self.folder / "clips.parquet", "05_train_sampler"
         paths = {loss: [self.student_folder(loss, s) / "scores.parquet" for s in seeds] for loss in losses}
-        frames = self.parameters["frames"]
-        val = evaluation.with_truth(self.read_table(clips_file, "03_teacher_labels", split="val"), truth, frames)
+        shape = self.parameters["frames"], self.parameters["stride"]
+        val = evaluation.with_truth(self.read_table(clips_file, "03_teacher_labels", split="val"), truth, *shape)
         train = self.read_table(clips_file, "03_teacher_labels", ["video", "clip", "label", "correct"], "train")
         train = sampler.train_arrays(train)
         val_arrays = {"": [_of_itself(sampler.clip_arrays(val), train) if len(val) else None]}
@@ -240,7 +240,7 @@ class Run:
         def parts():
             for part in self.read_in_parts(clips_file, "03_teacher_labels"):
                 if len(part := part[part.split == split]):
-                    yield evaluation.with_truth(part, truth, frames)
+                    yield evaluation.with_truth(part, truth, *shape)
 
         students = {
             loss: [_in_step(parts(), self.read_in_parts(file, step)) for file in files] for loss, files in paths.items()
@@ -273,7 +273,7 @@ class Run:
         return table if len(table) else None
 
     def check(self, path, step):
-        """`path`, noted as read, if notebook `step` wrote it for this data set, frames and size and it still stands.
+        """`path`, noted as read, if notebook `step` wrote it for this data set and these clips and it still stands.
 
         Raises MissingStep otherwise, which names what is to be run.
         """
@@ -285,7 +285,7 @@ class Run:
             raise MissingStep(
                 f"{path} has schema {found.get('schema')!r}, expected {SCHEMA}: run notebooks/{step}.ipynb again"
             )
-        for name in ("dataset", "teacher", "frames", "size"):
+        for name in ("dataset", "teacher", "frames", "size", "stride", "crops"):
             mine, theirs = self.parameters.get(name), found["parameters"].get(name)
             if name == "teacher" and not Path(path).is_relative_to(self.folder):
                 continue  # a neighbouring run's

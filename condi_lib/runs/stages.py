@@ -11,7 +11,15 @@ import pandas as pd
 import torch
 
 from condi_lib import labelling, training
-from condi_lib.data import AUGMENTATIONS, MIRROR_MATTERS, ClipDataset, decoded_folder, iter_frames, segments, stored_clips
+from condi_lib.data import (
+    AUGMENTATIONS,
+    MIRROR_MATTERS,
+    ClipDataset,
+    decoded_folder,
+    iter_frames,
+    segments,
+    stored_clips,
+)
 from condi_lib.models import load_weights, read_checkpoint
 from condi_lib.runs.locks import hold
 from condi_lib.runs.parts import label_in_parts
@@ -19,14 +27,19 @@ from condi_lib.runs.provenance import MissingStep, read_provenance
 
 
 def _decoded(run, videos):
-    return decoded_folder(run.folder / "decoded", videos, run.parameters["frames"], run.parameters["size"])
+    return decoded_folder(run.folder / "decoded", videos, **_shape(run.parameters))
+
+
+def _shape(parameters):
+    """What clips are, of a run's parameters."""
+    return {name: parameters[name] for name in ("frames", "size", "stride")}
 
 
 def few_clips(run, videos, n=8):
     """The first clips of up to n readable videos, of as many classes as can be: uint8 [M, 3, F, H, W], to look at."""
-    p = run.parameters
     some = videos[videos.ok].groupby("class_name").head(1).head(n)
-    return torch.cat([stored_clips(segment, p["frames"], p["size"], None, [0]) for segment in segments(some)])
+    which = {"store": None, "numbers": [0], **_shape(run.parameters)}
+    return torch.cat([stored_clips(segment, **which) for segment in segments(some)])
 
 
 def stretches(videos, truth, size, n=12):
@@ -63,8 +76,7 @@ def train(run, file, network, videos, clips, batch_loss, epochs, lr, columns=("l
             videos,
             clips,
             training.columns(clips, *columns),
-            p["frames"],
-            p["size"],
+            **_shape(p),
             augment=AUGMENTATIONS[p["augment"]],
             max_bad_share=p["max_bad_share"],
             decoded=_decoded(run, videos),
@@ -103,8 +115,9 @@ def label(run, network, videos):
         return files
     if p["shards"] == 1:  # shards share the folder
         hold()
-    names = ("max_bad_share", "part_videos", "shard", "shards", "frames", "size", "workers")
-    return label_in_parts(run, network, videos, decoded=_decoded(run, videos), **{name: p[name] for name in names})
+    names = ("max_bad_share", "part_videos", "shard", "shards", "crops", "workers")
+    options = {name: p[name] for name in names} | _shape(p)
+    return label_in_parts(run, network, videos, decoded=_decoded(run, videos), **options)
 
 
 def label_own_videos(run, network_of, fold_files, teacher_file):
@@ -114,6 +127,7 @@ def label_own_videos(run, network_of, fold_files, teacher_file):
     each leave out a fold of folds.parquet. Returns {name: clip table}.
     """
     p, made = run.parameters, {}
+    options = _shape(p) | {"max_bad_share": p["max_bad_share"], "crops": p["crops"]}
     own = run.read_table(run.folder / "folds.parquet", "02_teacher")
     parts = {"in_sample": [(teacher_file, own)]}
     parts["out_of_fold"] = [(file, own[own.fold == i]) for i, file in enumerate(fold_files)]
@@ -122,9 +136,7 @@ def label_own_videos(run, network_of, fold_files, teacher_file):
         if not run.is_done(made[name]):
             hold()
             tables = [
-                labelling.label_clips(
-                    network_of(run.check(file, "02_teacher")), part, p["frames"], p["size"], p["max_bad_share"]
-                )[0]
+                labelling.label_clips(network_of(run.check(file, "02_teacher")), part, **options)[0]
                 for file, part in pairs
             ]
             run.write_table(made[name], pd.concat(tables))
@@ -136,7 +148,7 @@ def score(run, file, student, loss, videos):
     p = run.parameters
     if not run.is_done(file):
         hold()
-        options = {"workers": p["workers"], "decoded": _decoded(run, videos)}
-        table = labelling.score_clips(student, loss, videos, p["frames"], p["size"], p["seed"], **options)
+        options = {"workers": p["workers"], "decoded": _decoded(run, videos), **_shape(p)}
+        table = labelling.score_clips(student, loss, videos, seed=p["seed"], **options)
         run.write_table(file, table, [file.with_name("student.safetensors")])
     return run.read_table(file, run.notebook)

@@ -93,10 +93,10 @@ def test_a_bad_video_is_left_out_of_training_and_recorded(numbered_video, tmp_pa
 def test_only_what_fits_is_kept(tmp_path):
     videos = pd.DataFrame({"n_frames": [16, 17]})  # 2 + 3 clips of 8 frames
     gb = 5 * 3 * 8 * 32 * 32 / 2**30
-    assert decoded_folder(tmp_path, videos, 8, 32, gb).folder == tmp_path
-    assert decoded_folder(tmp_path, videos, 8, 32, 0.99 * gb) is None
-    assert decoded_folder(tmp_path, videos, 8, 32, 0.99 * gb, quality=95).quality == 95
-    assert decoded_folder(tmp_path, videos, 8, 32, 0, quality=95) is None
+    assert decoded_folder(tmp_path, videos, 8, 32, limit_gb=gb).folder == tmp_path
+    assert decoded_folder(tmp_path, videos, 8, 32, limit_gb=0.99 * gb) is None
+    assert decoded_folder(tmp_path, videos, 8, 32, limit_gb=0.99 * gb, quality=95).quality == 95
+    assert decoded_folder(tmp_path, videos, 8, 32, limit_gb=0, quality=95) is None
 
 
 def numbered_table(folder, lengths, pairs=False):

@@ -4,10 +4,11 @@ import torch
 from conftest import make_study, numbered_frames
 
 from condi_lib import runs
+from condi_lib.data import NO_TRUTH
 from condi_lib.data.planted import write_video
 from condi_lib.models import build_student, build_teacher
 
-PARAMETERS = {"dataset": "folder", "teacher": "resnext14_small", "frames": 8, "size": 32}
+PARAMETERS = {"dataset": "folder", "teacher": "resnext14_small", "frames": 8, "size": 32, "stride": 1, "crops": 1}
 COSTS = {
     "multiply_adds": {"teacher": 100, "student": 7},
     "seconds": {"decode": 2e-3, "student": 1e-3, "teacher": 5e-3},
@@ -26,6 +27,7 @@ def make_run(root, seed=3, n_videos=10, name="test"):
     for row in videos.itertuples():
         write_video(root / f"{row.video}.mp4", numbered_frames(8 * (clips.video == row.video).sum()))
     videos["path"] = [str(root / f"{v}.mp4") for v in videos.video]
+    runs.Run("01_dataset", PARAMETERS, folder).write_table(folder / "truth.parquet", NO_TRUTH)
     run.write_table(folder / "clips.parquet", clips)
     run.write_table(folder / "labelled_videos.parquet", videos)
     runs.Run("01_dataset", PARAMETERS, folder).write_table(

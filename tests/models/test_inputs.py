@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from condi_lib.data import three_crops
 from condi_lib.models import (
     PIXELS,
     Input,
@@ -16,7 +17,6 @@ from condi_lib.models import (
     device_of,
     for_inference,
     mean_over_crops,
-    three_crops,
     to_input,
 )
 

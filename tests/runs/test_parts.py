@@ -20,7 +20,14 @@ TESTS = [str(folder) for folder in Path(__file__).resolve().parents[:2]]
 
 
 def make_run(folder, **parameters):
-    parameters = {"dataset": "planted", "teacher": "resnext14_small", "frames": 8, "size": 32, **parameters}
+    parameters = {
+        "dataset": "planted",
+        "teacher": "resnext14_small",
+        "frames": 8,
+        "size": 32,
+        "stride": 1,
+        **parameters,
+    }
     return runs.Run("03_teacher_labels", parameters, Path(folder))
 
 

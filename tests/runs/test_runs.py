@@ -84,7 +84,7 @@ def test_numbers_may_be_written_as_integers():
 
 @pytest.fixture
 def run(tmp_path):
-    parameters = {"dataset": "planted", "teacher": "resnext14_small", "frames": 8, "size": 32}
+    parameters = {"dataset": "planted", "teacher": "resnext14_small", "frames": 8, "size": 32, "stride": 1}
     return Run("03_teacher_labels", parameters, tmp_path / "planted" / "resnext14_small")
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from condi_lib.runs import ROOT, declared_parameters
 from condi_lib.training import LOSSES
-from workflow.profile import check_profile, notebook_parameters
+from workflow.profile import check_profile, entry_of, notebook_parameters
 from workflow.report import stages
 from workflow.steps import downstream, paths, stale_files, steps, upstream
 
@@ -82,8 +82,9 @@ def test_what_a_profile_cannot_have(changes, message):
 def test_every_profile_of_ours_is_one(path, tmp_path, monkeypatch):
     config = yaml.safe_load(path.read_text())
     monkeypatch.chdir(tmp_path)
-    for root in config["datasets"].values():
-        (tmp_path / root).mkdir(parents=True)
+    monkeypatch.setenv("ROOT", str(tmp_path / "root"))
+    for name in config["datasets"]:
+        (tmp_path / entry_of(config, "dataset", name)["root"]).mkdir(parents=True, exist_ok=True)
     check_profile(config)
 
 
