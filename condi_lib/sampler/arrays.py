@@ -93,8 +93,8 @@ def clip_arrays(clips, scores=None):
     confidence (all null where the loss has none), student_logits, mc_entropy. Raises ValueError, naming the table's
     file (its .attrs["file"], where it has one), video and clip: where the clips of a video are not 0, 1, 2, ... once
     each, or the two tables do not list the same ones; for a number that is missing or not finite, a confidence or a
-    truth outside [0, 1], labels that differ within a video or lie outside the classes, and numbers of classes that
-    differ.
+    truth outside [0, 1], labels that differ within a video or lie outside the classes, a `correct` that logits and
+    label contradict, and numbers of classes that differ.
     """
     table = _Checked(clips, "clip table", ("label", "correct"))
     clips, mask = table.rows, table.mask
@@ -109,6 +109,8 @@ def clip_arrays(clips, scores=None):
         logits = table.vectors("teacher_logits")
         inside = (labels >= 0) & (labels < logits.shape[1])
         table.check(inside, "label", labels, f"0 to {logits.shape[1] - 1}, the teacher's classes")
+        agrees = (logits.argmax(1) == labels) == (correct > 0)
+        table.check(agrees, "correct", correct > 0, "whether the largest of teacher_logits is the label's")
         read = {"logits": pad(logits, mask), "probs": pad(softmax(logits), mask)}
     if "shows" in clips:
         read["shows"] = pad(table.numbers("shows", np.float64, (0, 1)), mask)

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from condi_lib.data import DATASETS
 from condi_lib.runs import ROOT, declared_parameters
 from condi_lib.sampler import SAMPLERS
 
@@ -47,6 +48,8 @@ def test_a_parameter_means_the_same_in_all_notebooks():
             name, kind = line.split(":")[0], line.split(":")[1].split("=")[0].strip()
             assert "  # " in line, f"{path.stem}: {name} has no help"
             assert helps.setdefault(name, kind) == kind
+            if name == "dataset":
+                assert line.split("  # ")[1] == ", ".join(DATASETS)
         assert {"dataset", "root", "teacher", "frames", "size", "out"} <= declared_parameters(path.stem).keys()
 
 

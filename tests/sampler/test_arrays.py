@@ -54,6 +54,14 @@ BAD_CLIPS = [
 ]
 
 
+def test_what_logits_and_label_contradict_is_named():
+    clips = make_clips(1)
+    at = (clips.video == "v002") & (clips["clip"] == 1)
+    clips.loc[at, "correct"] = ~clips.correct[at]
+    with pytest.raises(ValueError, match="correct of clip 1 of v002 is .*; expected whether the largest of teacher_log"):
+        clip_arrays(clips)
+
+
 @pytest.mark.parametrize(("column", "value", "message"), BAD_CLIPS)
 def test_a_clip_table_that_holds_nonsense_is_an_error(column, value, message):
     clips = make_clips(1, 12, longest=5).assign(shows=0.5)
