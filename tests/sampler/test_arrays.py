@@ -58,7 +58,7 @@ def test_what_logits_and_label_contradict_is_named():
     clips = make_clips(1)
     at = (clips.video == "v002") & (clips["clip"] == 1)
     clips.loc[at, "correct"] = ~clips.correct[at]
-    with pytest.raises(ValueError, match="correct of clip 1 of v002 is .*; expected whether the largest of teacher_log"):
+    with pytest.raises(ValueError, match="correct of clip 1 of v002 is .*; expected whether the largest"):
         clip_arrays(clips)
 
 
