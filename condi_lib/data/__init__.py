@@ -20,6 +20,7 @@ from condi_lib.data.datasets import (
 )
 from condi_lib.data.files import remove_leftovers, write_atomically
 from condi_lib.data.index import frame_numbers
+from condi_lib.data.rows import RowsOnDisk
 from condi_lib.data.splits import assign_folds, check_splits
 from condi_lib.data.store import Store
 from condi_lib.data.stream import in_batches, read_ahead
@@ -31,6 +32,7 @@ __all__ = [
     "DATASETS",
     "MIRROR_MATTERS",
     "NO_TRUTH",
+    "RowsOnDisk",
     "Segment",
     "Store",
     "VideoDataset",

@@ -198,12 +198,11 @@ class ClipDataset(Dataset):
         stride=1,
     ):
         self.segments, rows = segments(videos), pd.Series(range(len(videos)), videos.video)
-        self.rows = table.video.map(rows).to_list()
-        self.where = [(self.segments[row].path, clip) for row, clip in zip(self.rows, table["clip"], strict=True)]
+        self.rows, self.numbers = table.video.map(rows).to_numpy(np.int64, copy=True), table["clip"].to_numpy(np.int64)
         self.columns, self.frames, self.size, self.stride = columns, frames, size, stride
         self.augment, self.cache, self.bad, self.draw, self.decoded = augment, None, {}, (0, 0), decoded
         self.shorter = set()  # paths of videos that lack clips of the table, but can be read
-        for row in set(self.rows) if "n_frames" in videos else ():
+        for row in np.unique(self.rows) if "n_frames" in videos else ():
             if self.segments[row].start == 0 and self.segments[row].end in (None, -1):
                 note_shown(self.segments[row].path, int(videos.n_frames.iloc[row]))
         self.max_bad_share, self.n_videos = max_bad_share, table.video.nunique()
@@ -212,11 +211,11 @@ class ClipDataset(Dataset):
         if len(table) <= room:
             self._decode_all()
         else:
-            self.sources = torch.tensor(self.rows)
+            self.sources = torch.from_numpy(self.rows)
 
     def _decode_all(self):
-        self.cache = torch.empty(len(self.where), 3, self.frames, self.size, self.size, dtype=torch.uint8)
-        keep = torch.ones(len(self.where), dtype=torch.bool)
+        self.cache = torch.empty(len(self), 3, self.frames, self.size, self.size, dtype=torch.uint8)
+        keep = torch.ones(len(self), dtype=torch.bool)
         for row, clips in tqdm(self._by_video(range(len(self))).items(), desc="decoding", unit="video"):
             try:
                 read = self._read(row, clips)
@@ -227,27 +226,26 @@ class ClipDataset(Dataset):
                 keep[clips] = False
                 self.note_bad({self.segments[row].path: str(e)})
         if not keep.all():
-            self.cache, kept = self.cache[keep], keep.nonzero().flatten().tolist()
-            self.where, self.rows = [self.where[i] for i in kept], [self.rows[i] for i in kept]
+            self.cache, self.rows, self.numbers = self.cache[keep], self.rows[keep], self.numbers[keep]
             self.columns = {name: column[keep] for name, column in self.columns.items()}
 
     def _by_video(self, indices):
         """{row of the video table: [clip indices]}, in the order in which the indices come to the videos."""
         found = {}
         for i in indices:
-            found.setdefault(self.rows[i], []).append(i)
+            found.setdefault(int(self.rows[i]), []).append(i)
         return found
 
     def _read(self, row, indices):
         """{clip index: uint8 [3, F, H, W]} of those of some clip indices of a row that are there."""
-        numbers = sorted({self.where[i][1] for i in indices})
+        numbers = np.unique(self.numbers[indices]).tolist()
         try:
             clips = stored_clips(self.segments[row], self.frames, self.size, self.decoded, numbers, stride=self.stride)
         except MissingClips as e:
             clips = e.clips
         self._note_shorter(row, numbers[len(clips) :])
         read = dict(zip(numbers, clips, strict=False))
-        return {i: read[self.where[i][1]] for i in indices if self.where[i][1] in read}
+        return {i: read[self.numbers[i]] for i in indices if self.numbers[i] in read}
 
     def _note_shorter(self, row, numbers):
         """Records that a video lacks the clips `numbers`, which are left out; it is not a bad one for that."""
@@ -265,7 +263,7 @@ class ClipDataset(Dataset):
         check_bad_share(unreadable, self.n_videos, self.max_bad_share)
 
     def __len__(self):
-        return len(self.where)
+        return len(self.rows)
 
     def __getitems__(self, indices):
         if self.cache is not None:
@@ -288,8 +286,8 @@ class ClipDataset(Dataset):
         wanted = self._by_video(i for batch in indices for i in batch)
         rows = list(wanted)
         for clips in wanted.values():
-            clips.sort(key=lambda i: self.where[i][1])
-        numbers = [[self.where[i][1] for i in wanted[row]] for row in rows]
+            clips.sort(key=lambda i: self.numbers[i])
+        numbers = [self.numbers[wanted[row]].tolist() for row in rows]
         some = [self.segments[row] for row in rows]
         videos = VideoDataset(some, self.frames, self.size, self.decoded, self.stride, numbers)
         self.n_decoded = 0
@@ -306,7 +304,7 @@ class ClipDataset(Dataset):
                         bad[self.segments[row].path] = str(clips)
                     else:  # copies: a view would hold all clips of its video
                         held |= {j: clip.clone() for j, clip in zip(wanted[row], clips, strict=False)}
-                        self._note_shorter(row, [self.where[j][1] for j in wanted[row][len(clips) :]])
+                        self._note_shorter(row, self.numbers[wanted[row][len(clips) :]].tolist())
             yield self._gather(batch, {i: held.pop(i) for i in batch if i in held}, bad)
 
     def _gather(self, indices, read, bad):
@@ -326,4 +324,9 @@ def _batch(dataset, indices, clips, bad=None, first=None):
             clips = dataset.augment(clips)
     index = torch.as_tensor(indices, dtype=torch.long)
     columns = {name: column[index] for name, column in dataset.columns.items()}
-    return {"clips": clips, **columns, "paths": [dataset.where[i][0] for i in indices], "bad": bad or {}}
+    return {
+        "clips": clips,
+        **columns,
+        "paths": [dataset.segments[dataset.rows[i]].path for i in indices],
+        "bad": bad or {},
+    }

@@ -6,7 +6,7 @@ from condi_lib.runs.parts import label_in_parts
 from condi_lib.runs.provenance import SCHEMA, MissingStep, machine, read_provenance, why_stale
 from condi_lib.runs.run import Run
 from condi_lib.runs.shown import make_figures, markdown, save_figure
-from condi_lib.runs.stages import few_clips, label, label_own_videos, score, stretches, train
+from condi_lib.runs.stages import few_clips, label, label_own_videos, score, stretches, teacher_logits, train
 
 __all__ = [
     "BusyRun",
@@ -33,6 +33,7 @@ __all__ = [
     "score",
     "start",
     "stretches",
+    "teacher_logits",
     "train",
     "why_stale",
     "write_truth",

@@ -29,6 +29,7 @@ AT_LEAST = {
     **dict.fromkeys(("teacher_epochs", "student_epochs"), 0),
     **dict.fromkeys(("seed", "seeds", "variant_seeds", "planted_seed", "division_k_student", "rank_weight"), 0),
     **dict.fromkeys(("workers", "folds", "split_seed", "conf_weight", "pos_weight", "shard", "checkpoint_min"), 0),
+    **dict.fromkeys(("store_gb", "store_quality"), 0),
     "fold": 1,
     "size": 16,
     "fps": 0,

@@ -23,7 +23,7 @@ from condi_lib.runs.parameters import ROOT
 SCHEMA = 2
 PACKAGES = ("torchvision", "av", "numpy", "pandas", "scikit-learn", "condi")
 # Parameters that change nothing in what is made
-HOW = ("workers", "shard", "shards", "part_videos", "checkpoint_min")
+HOW = ("workers", "shard", "shards", "part_videos", "checkpoint_min", "store_gb")
 BESIDE = "beside: "  # marks what a file's own notebook wrote before it, which a copy of the file alone may lack
 HOW += ("out", "figures_out", "data_name", "teacher_name")  # where it lies
 

@@ -285,7 +285,7 @@ class Run:
             raise MissingStep(
                 f"{path} has schema {found.get('schema')!r}, expected {SCHEMA}: run notebooks/{step}.ipynb again"
             )
-        for name in ("dataset", "teacher", "frames", "size", "stride", "crops"):
+        for name in ("dataset", "teacher", "frames", "size", "stride", "crops", "store_quality"):
             mine, theirs = self.parameters.get(name), found["parameters"].get(name)
             if name == "teacher" and not Path(path).is_relative_to(self.folder):
                 continue  # a neighbouring run's

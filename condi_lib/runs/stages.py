@@ -3,23 +3,28 @@
 Options that only say how (workers, batches, where to keep decoded clips) come from the run's parameters.
 """
 
+import shutil
 import warnings
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 import torch
+from accelerate import Accelerator
 
 from condi_lib import labelling, training
 from condi_lib.data import (
     AUGMENTATIONS,
     MIRROR_MATTERS,
     ClipDataset,
+    RowsOnDisk,
     decoded_folder,
     iter_frames,
     segments,
     stored_clips,
 )
+from condi_lib.data.identity import values_digest
 from condi_lib.models import load_weights, read_checkpoint
 from condi_lib.runs.locks import hold
 from condi_lib.runs.parts import label_in_parts
@@ -27,7 +32,18 @@ from condi_lib.runs.provenance import MissingStep, read_provenance
 
 
 def _decoded(run, videos):
-    return decoded_folder(run.folder / "decoded", videos, **_shape(run.parameters))
+    p = run.parameters
+    return decoded_folder(
+        run.folder / "decoded", videos, **_shape(p), limit_gb=p["store_gb"], quality=p["store_quality"]
+    )
+
+
+def _say_store(store):
+    """Prints what a lossy store takes and loses."""
+    if store is not None and store.quality:
+        found = store.summary()
+        size = f"{found['gib']:.2f} GiB in {found['files']} files, {found['bytes_per_clip'] / 1000:.1f} KB a clip"
+        print(f"decoded clips kept as {store.identity}: {size}, PSNR {found['psnr_db']:.1f} dB")
 
 
 def _shape(parameters):
@@ -58,12 +74,44 @@ def stretches(videos, truth, size, n=12):
     return rows
 
 
-def train(run, file, network, videos, clips, batch_loss, epochs, lr, columns=("label",), start="", **order):
+def teacher_logits(run, file, split="train", in_memory=2**30):
+    """The teacher's logits of a split, float32 [M, C], in the order of the clip table `file`: a column to learn from.
+
+    Where they take more than in_memory bytes they are written out beside the decoded clips, and read a batch at a time.
+    """
+    parts = (
+        np.stack(part.teacher_logits[part.split == split])
+        for part in run.read_in_parts(file, "03_teacher_labels", ["split", "teacher_logits"])
+        if (part.split == split).any()
+    )
+    parts, held, size = iter(parts), [], 0
+    for part in parts:
+        held.append(part)
+        size += part.nbytes
+        if size > in_memory:
+            break
+    else:
+        return torch.from_numpy(np.concatenate(held))
+    digest = f"{read_provenance(file)['digest'][:16]}-{split}"
+    path = run.folder / "decoded" / f"logits-{digest}.f32"
+
+    def write(at):
+        with open(at, "wb") as out:
+            for part in chain(held, parts):
+                part.tofile(out)
+
+    if not path.exists():
+        run._write(path, write)
+    return RowsOnDisk(path, held[0].shape[1], digest)
+
+
+def train(run, file, network, videos, clips, batch_loss, epochs, lr, columns=None, start="", **order):
     """Trains the network on these clips into `file`, or loads what stands there; returns the history, a row an epoch.
 
-    videos: the video table; clips: the rows to learn from (video, clip and `columns`); batch_loss, order: see
-    training.fit; start: the file of weights that the network has: with 0 epochs its history, where it has one, is
-    returned. Killed, it goes on at its last checkpoint. Raises what training.fit raises.
+    videos: the video table; clips: the rows to learn from (video, clip, label); columns: {name: tensor of as many
+    rows} beside label; batch_loss, order: see training.fit; start: the file of weights that the network has: with 0
+    epochs its history, where it has one, is returned. Killed, it goes on at its last checkpoint. Raises what
+    training.fit raises.
     """
     p = run.parameters
     if p["augment"] == "crop_flip" and p["dataset"] in MIRROR_MATTERS:
@@ -75,7 +123,7 @@ def train(run, file, network, videos, clips, batch_loss, epochs, lr, columns=("l
         data = ClipDataset(
             videos,
             clips,
-            training.columns(clips, *columns),
+            training.columns(clips, "label") | (columns or {}),
             **_shape(p),
             augment=AUGMENTATIONS[p["augment"]],
             max_bad_share=p["max_bad_share"],
@@ -117,7 +165,10 @@ def label(run, network, videos):
         hold()
     names = ("max_bad_share", "part_videos", "shard", "shards", "crops", "workers")
     options = {name: p[name] for name in names} | _shape(p)
-    return label_in_parts(run, network, videos, decoded=_decoded(run, videos), **options)
+    store = _decoded(run, videos)
+    files = label_in_parts(run, network, videos, decoded=store, **options)
+    _say_store(store)
+    return files
 
 
 def label_own_videos(run, network_of, fold_files, teacher_file):
@@ -143,12 +194,26 @@ def label_own_videos(run, network_of, fold_files, teacher_file):
     return {name: run.read_table(file, "03_teacher_labels") for name, file in made.items()}
 
 
-def score(run, file, student, loss, videos):
-    """The student's score table of the videos (labelling.score_clips), made once, into `file`; returns it."""
-    p = run.parameters
-    if not run.is_done(file):
-        hold()
-        options = {"workers": p["workers"], "decoded": _decoded(run, videos), **_shape(p)}
-        table = labelling.score_clips(student, loss, videos, seed=p["seed"], **options)
-        run.write_table(file, table, [file.with_name("student.safetensors")])
-    return run.read_table(file, run.notebook)
+def score(run, file, student, loss, videos, part_videos=500):
+    """The student's score table of the videos (labelling.score_clips), made once, into `file`.
+
+    Part after part, each written when it is done: killed, it goes on at the first missing one.
+    """
+    p, store, weights = run.parameters, _decoded(run, videos), file.with_name("student.safetensors")
+    if run.is_done(file):
+        return
+    hold()
+    key = values_digest([run.made_with(), read_provenance(weights)["digest"], list(videos.video), part_videos])
+    folder = file.with_name(f"parts-{key[:12]}")
+    files = [folder / f"scores_{start:07d}.parquet" for start in range(0, len(videos), part_videos)]
+    for i, part in enumerate(files):
+        if not run.is_done(part):
+            some = videos.iloc[i * part_videos : (i + 1) * part_videos]
+            options = {"workers": p["workers"], "decoded": store, **_shape(p)}
+            table = labelling.score_clips(student, loss, some, seed=p["seed"], **options)
+            run.write_table(part, table, [weights])
+    _say_store(store)
+    in_turn = (pyarrow.parquet.read_table(part) for part in files)
+    run._write(file, lambda at: run._to_parquet(at, file, in_turn, [weights]))
+    if Accelerator().is_main_process:
+        shutil.rmtree(folder)

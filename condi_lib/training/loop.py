@@ -15,7 +15,7 @@ from torch.distributed.nn.functional import all_reduce
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from condi_lib.data import derived_seed, write_atomically
+from condi_lib.data import RowsOnDisk, derived_seed, write_atomically
 from condi_lib.models import keep_freed_memory, memory_advice, to_input, without_marks
 from condi_lib.training.order import EpochSampler, Parts
 
@@ -182,11 +182,14 @@ def fit(
 
 
 def digest(settings, *states):
-    """A fingerprint, hexadecimal, of values that have a repr and of {name: tensor}."""
+    """A fingerprint, hexadecimal, of values that have a repr and of {name: tensor or RowsOnDisk}."""
     found = hashlib.sha1(repr(settings).encode())
     for state in states:
         for name, tensor in state.items():
-            found.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+            if isinstance(tensor, RowsOnDisk):
+                found.update(f"{name} {tensor.digest}".encode())
+            else:
+                found.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     return found.hexdigest()
 
 

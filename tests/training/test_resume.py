@@ -15,7 +15,7 @@ import torch
 from test_training import RandomClips
 
 from condi_lib import training
-from condi_lib.data import AUGMENTATIONS, ClipDataset
+from condi_lib.data import AUGMENTATIONS, ClipDataset, Segment
 from condi_lib.models import build_student
 
 TESTS = [str(folder) for folder in Path(__file__).resolve().parents[:2]]
@@ -30,7 +30,7 @@ class NoisyClips(RandomClips):
     def __init__(self, n):
         super().__init__(n)
         self.cache, self.augment = self.clips, AUGMENTATIONS["recolour"]
-        self.where = [(f"v{i}", 0) for i in range(n)]
+        self.rows, self.segments = np.arange(n), [Segment(f"v{i}") for i in range(n)]
 
 
 def breaking_off(loss, stop_at):
