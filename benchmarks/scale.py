@@ -1,12 +1,21 @@
-"""Seconds and memory of writing and evaluating a clip table, against its size.
+"""Seconds and memory of the notebooks' tables, against the number of clips.
 
-python benchmarks/scale.py [--clips 10000 100000 1000000] [--classes 600] [--folder FOLDER]
+python benchmarks/scale.py [--clips 10000 100000 1000000] [--classes 600] [--steps evaluate ...] [--folder FOLDER]
 
-For each size a clip table of videos of 18 clips, with random logits of so many classes, is written in parts as notebook
-03 does (runs.label_in_parts joins such parts), with one student's scores beside it, and evaluated for every K as
-notebook 06 does: dense, oracle, random, equidistant, the teacher's max. probability and ConDi-SR. Each size runs in a
-process of its own; printed are seconds, peak resident memory (MiB) and the exponent of seconds against clips (1 is
-linear), fitted over the sizes. Bytes are 4 x classes x clips: 10^6 clips of 600 classes take 2.4 GB of disk.
+For each size a clip table of videos of 18 clips, with random logits of so many classes, is written group by group as
+notebook 03 writes it, with one student's scores (with logits) beside it. Then, each in a process of its own, what the
+notebooks do with tables of that size:
+
+learn      05: the order of an epoch over all clips, its batches with the teacher's logits (no pixels, no network)
+score      05: the score table written in parts, and read again for its checks
+evaluate   06: all samplers at nine K
+detect     07: measures and curves of all detectors
+explore    10: the study of a run, one move of a slider
+ablate     12: the arrays of all clips with one student, outcomes at four K
+
+Printed are seconds, peak resident memory (MiB; some 660 are the imports), for 10 and 12 what they say beforehand that
+they will need, and the exponent of seconds against clips (1 is linear). Bytes on disk are 8 x classes x clips: 10^6
+clips of 600 classes take 4.9 GB.
 """
 
 import argparse
@@ -20,17 +29,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
-from condi_lib import evaluation, runs
-from condi_lib.data import write_atomically
+from condi_lib import evaluation, explore, runs, sampler, training
+from condi_lib.data import NO_TRUTH, ClipDataset
 
-KS = [1, 2, 3, 5, 8, 10, 12, 15, 18]
+KS, FEW = [1, 2, 3, 5, 8, 10, 12, 15, 18], [1, 3, 5, 10]
 CLIPS, PART = 18, 500  # clips of a video, videos of a part
-ROW = ["seconds to write", "seconds to evaluate", "MiB after the imports", "MiB peak", "GB on disk"]
+PARAMETERS = {"dataset": "folder", "teacher": "none", "frames": 16, "size": 112, "stride": 1}
 
 
 def random_part(start, n_videos, classes, rng):
-    """Clip table and score table of some videos; the first part is val."""
+    """Clip table and score table of some videos; the first part is val, the second train."""
     video = [f"v{start + i:07d}" for i in range(n_videos)]
     logits = rng.standard_normal((n_videos * CLIPS, classes), dtype=np.float32)
     label = np.repeat(rng.integers(0, classes, n_videos), CLIPS)
@@ -42,82 +52,155 @@ def random_part(start, n_videos, classes, rng):
             "clip": clip,
             "start_frame": 16 * clip,
             "n_real_frames": 16,
-            "split": "val" if start < PART else "test",
+            "split": {0: "val", PART: "train"}.get(start, "test"),
             "label": label,
             "teacher_logits": list(logits),
             "correct": logits.argmax(1) == label,
         }
     )
     confidence = rng.random(len(clips), dtype=np.float32)
-    return clips, clips[["video", "clip"]].assign(score=confidence, confidence=confidence)
+    entropy = rng.random(len(clips), dtype=np.float32)
+    scores = clips[["video", "clip"]].assign(
+        score=confidence, confidence=confidence, student_logits=list(logits[:, ::-1].copy()), mc_entropy=entropy
+    )
+    return clips, scores
 
 
-def memory():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def write(n_clips, classes, run):
-    student = runs.Run("05_train_sampler", run.parameters, run.folder)
-    rng, n_videos = np.random.default_rng(0), max(2 * PART, n_clips // CLIPS)
-    files, scores = [], []
+def parts_of(n_clips, classes, which):
+    rng, n_videos = np.random.default_rng(0), max(3 * PART, n_clips // CLIPS)
     for start in range(0, n_videos, PART):
-        clips, table = random_part(start, min(PART, n_videos - start), classes, rng)
-        files.append(run.folder / "parts" / f"{start:07d}.parquet")
-        run.write_table(files[-1], clips)
-        scores.append(run.folder / "parts" / f"scores{start:07d}.parquet")
-        student.write_table(scores[-1], table)
-    for maker, path, some in (
-        (student, student.student_folder("condi_sr", 0) / "scores.parquet", scores),
-        (run, run.folder / "clips.parquet", files),
-    ):
-        write_atomically(path, lambda at, maker=maker, some=some: runs.join_parts(at, some, maker.provenance()))
+        yield random_part(start, min(PART, n_videos - start), classes, rng)[which]
 
 
-def evaluate(run):
-    parts = [evaluation.outcomes_of_all(arrays, KS) for arrays in run.study_in_parts(["condi_sr"], [0])]
-    found = evaluation.join(parts)
+def file_of(run, name):
+    return run.folder / {"clips": "clips.parquet", "scores": "condi_sr/seed0/scores.parquet"}[name]
+
+
+def run_of(notebook, folder):
+    return runs.Run(notebook, PARAMETERS, Path(folder))
+
+
+def write(n_clips, classes, folder):
+    """All tables that the notebooks read."""
+    labels, student = run_of("03_teacher_labels", folder), run_of("05_train_sampler", folder)
+    for i, (run, name) in enumerate(((labels, "clips"), (student, "scores"))):
+        path = file_of(run, name)
+        run._write(path, lambda at, i=i, run=run, path=path: run._to_parquet(at, path, parts_of(n_clips, classes, i)))
+    names = [f"class {i}" for i in range(classes)]
+    clips = labels.read_table(file_of(labels, "clips"), "03_teacher_labels", ["video", "label", "split"])
+    videos = clips.drop_duplicates("video").assign(n_frames=16 * CLIPS, fps=25.0, ok=True, path="none", start_frame=0)
+    videos = videos.assign(class_name=[names[i] for i in videos.label], end_frame=-1, error="")
+    dataset = run_of("01_dataset", folder)
+    dataset.write_table(labels.folder / "videos.parquet", videos, classes=names)
+    dataset.write_table(labels.folder / "truth.parquet", NO_TRUTH)
+    labels.write_table(labels.folder / "labelled_videos.parquet", videos)
+    costs = {
+        "multiply_adds": {"teacher": 100, "student": 7},
+        "seconds": dict.fromkeys(("decode", "student", "teacher"), 1.0),
+    }
+    costs |= {"device": "none"}
+    run_of("08_flops_and_time", folder).write_json(labels.folder / "costs.json", costs)
+
+
+def learn(run, classes):
+    """The test clips stand for those of training: the order of an epoch, and a hundred of its batches."""
+    file = file_of(run, "clips")
+    videos = run.read_table(run.folder / "labelled_videos.parquet", "03_teacher_labels").drop(columns="n_frames")
+    train = run.read_table(file, "03_teacher_labels", ["video", "clip", "label", "correct"], split="test")
+    columns = training.columns(train, "label", "correct", "video")
+    columns["teacher_logits"] = runs.teacher_logits(run, file, "test")
+    data = ClipDataset(videos, train, columns, 16, 112)
+    order = training.EpochSampler(len(data), 0, source=data.sources, buffer=data.buffer)
+    batches = list(training.Parts(order, 64, 1))
+    held = data._by_video(i for batch in batches for i in batch)  # as ClipDataset.batches does
+    assert sum(map(len, held.values())) == sum(map(len, batches))
+    for batch in batches[:100]:
+        assert data.columns["teacher_logits"][torch.tensor(batch)].shape == (len(batch), classes)
+
+
+def score(run, classes):
+    """The score table anew, in parts, and what notebook 05 reads of it."""
+    path = run.folder / "written.parquet"
+    in_turn = (part for part in run.read_in_parts(file_of(run, "scores"), "05_train_sampler"))
+    run._write(path, lambda at: run._to_parquet(at, path, in_turn))
+    found = run.read_table(path, "05_train_sampler", ["video", "clip", "score", "confidence", "mc_entropy"])
+    kept = run.read_table(file_of(run, "clips"), "03_teacher_labels", ["video", "clip"])
+    which = [np.sort(pd.util.hash_pandas_object(t[["video", "clip"]], index=False)) for t in (found, kept)]
+    assert np.array_equal(*which)
+    path.unlink()
+
+
+def evaluate(run, classes):
+    found = evaluation.join([evaluation.outcomes_of_all(some, KS) for some in run.study_in_parts(["condi_sr"], [0])])
     table = evaluation.accuracy_table(found, found["dense"].right[0, 0], found["oracle"])
     assert len(table) == len(found) * len(KS)
-    return table
 
 
-def measure(n_clips, classes, folder):
-    """What one size takes: {column: value}."""
-    after_imports = memory()
-    run = runs.Run("03_teacher_labels", {"dataset": "simulated", "teacher": "none"}, Path(folder))
+def detect(run, classes):
+    parts, limits = [], []
+    for some in run.study_in_parts(["condi_sr"], [0]):
+        parts.append(sampler.only_scores(some))
+        limits.append(evaluation.bounds(some, FEW))
+    arrays = sampler.join_studies(parts)
+    for name in sampler.detectors(arrays):
+        evaluation.detection(name, arrays), evaluation.detection_curves(name, arrays)
+
+
+def look(run, classes):
+    study = explore.read_study(run.folder)
+    assert len(study.at("test", 5)["right"])
+
+
+def ablate(run, classes):
+    clips = run.read_table(file_of(run, "clips"), "03_teacher_labels")
+    arrays = sampler.read_arrays(clips, run.read_scores(["condi_sr"], [0]))
+    test = arrays[""][0]
+    found = {name: evaluation.outcomes(test, sampler.keep(name, arrays), FEW) for name in ("dense", "condi_sr")}
+    evaluation.compare(found, references=("dense",))
+
+
+STEPS = {"learn": learn, "score": score, "evaluate": evaluate, "detect": detect, "explore": look, "ablate": ablate}
+NOTEBOOKS = {"explore": "10_explore", "ablate": "12_ablations"}
+
+
+def measure(step, n_clips, classes, folder):
+    """{column: value} of one step."""
     begin = time.perf_counter()
-    write(n_clips, classes, run)
-    wrote = time.perf_counter()
-    evaluate(run)
-    evaluated = time.perf_counter()
-    disk = (run.folder / "clips.parquet").stat().st_size / 1e9
-    return dict(zip(ROW, (wrote - begin, evaluated - wrote, after_imports, memory(), disk), strict=True))
+    if step == "write":
+        write(n_clips, classes, folder)
+    else:
+        STEPS[step](run_of(NOTEBOOKS.get(step, "05_train_sampler"), folder), classes)
+    found = {"seconds": time.perf_counter() - begin}
+    return found | {"MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--clips", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--classes", type=int, default=600)
+    parser.add_argument("--steps", nargs="+", default=list(STEPS), choices=list(STEPS))
     parser.add_argument("--folder", help="where the tables are written, and removed again")
-    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)  # in a process of its own
+    parser.add_argument("--one", help=argparse.SUPPRESS)  # a step, in a process of its own
     args = parser.parse_args()
     if args.one:
-        print(json.dumps(measure(args.clips[0], args.classes, args.folder)))
+        print(json.dumps(measure(args.one, args.clips[0], args.classes, args.folder)))
         return
     rows = []
     for n in args.clips:
         with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-            command = [sys.executable, __file__, "--one", "--clips", str(n), "--classes", str(args.classes)]
-            done = subprocess.run([*command, "--folder", folder], check=True, stdout=subprocess.PIPE, text=True)
-            rows.append({"clips": n, **json.loads(done.stdout.splitlines()[-1])})
-            print({name: round(value, 2) for name, value in rows[-1].items()}, flush=True)
+            for step in ("write", *args.steps):
+                command = [sys.executable, __file__, "--one", step, "--clips", str(n), "--classes", str(args.classes)]
+                done = subprocess.run([*command, "--folder", folder], check=True, stdout=subprocess.PIPE, text=True)
+                said = runs.needed_memory(n, args.classes) / 2**20 if step in NOTEBOOKS else np.nan
+                rows.append({"step": step, "clips": n, **json.loads(done.stdout.splitlines()[-1]), "MiB said": said})
+                print({name: round(x, 2) if isinstance(x, float) else x for name, x in rows[-1].items()}, flush=True)
     table = pd.DataFrame(rows)
     print(f"{runs.machine()}, {args.classes} classes\n")
     print(runs.markdown(table.round(1)))
-    if len(rows) > 1:
-        for name in ROW[:2]:
-            exponent = np.polyfit(np.log(table.clips), np.log(table[name]), 1)[0]
-            print(f"{name}: clips to the power of {exponent:.2f}")
+    for step, own in table.groupby("step", sort=False):
+        if len(own) > 1:
+            exponent = np.polyfit(np.log(own.clips), np.log(own.seconds), 1)[0]
+            print(f"{step}: seconds are clips to the power of {exponent:.2f}")
 
 
 if __name__ == "__main__":

@@ -29,9 +29,10 @@ from condi_lib.evaluation.detector import (
 from condi_lib.evaluation.division import divided_probs, division, division_outcomes, division_table, pareto
 from condi_lib.evaluation.groups import by_group, thirds, video_groups
 from condi_lib.evaluation.intervals import BOOTSTRAPS, bootstrap, holm, interval, ratio, resample
-from condi_lib.evaluation.truth import clip_kinds, example_table, standing, standing_by_kind, with_truth
+from condi_lib.evaluation.truth import bounds, clip_kinds, example_table, standing, standing_by_kind, with_truth
 
 __all__ = [
+    "bounds",
     "BOOTSTRAPS",
     "Outcomes",
     "accuracy_table",

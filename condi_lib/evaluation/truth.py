@@ -71,6 +71,19 @@ def standing_by_kind(name, arrays, kinds, draws=300):
     return pd.DataFrame(rows, columns=["sampler", "kind", "standing", "low", "high", "n_clips", "n_seeds", "n_videos"])
 
 
+def bounds(arrays, ks):
+    """{name: Outcomes} of what stands for a limit: dense, oracle, truth (where it is known), and the video's own share.
+
+    The last gives each clip its video's share of right clips: it cheats, and knows nothing of the clip. arrays: of
+    sampler.read_arrays, of all videos or of some (see join).
+    """
+    test = arrays[""][0]
+    share = np.where(test.mask, (test.correct.sum(1) / test.mask.sum(1))[:, None], 0.0)
+    names = [name for name in ("dense", "oracle", "truth") if name in sampler.available(arrays)]
+    found = {name: outcomes(test, sampler.keep(name, arrays), ks) for name in names}
+    return found | {"video's share": outcomes(test, share, ks)}
+
+
 def example_table(arrays, kinds=None, k=5):
     """One test video for figures.example_video: the first that ConDi-SR at k gets right and dense does not.
 

@@ -6,6 +6,7 @@ from condi_lib.runs.parts import label_in_parts
 from condi_lib.runs.provenance import SCHEMA, MissingStep, machine, read_provenance, why_stale
 from condi_lib.runs.run import Run
 from condi_lib.runs.shown import make_figures, markdown, save_figure
+from condi_lib.runs.size import needed_memory, say_size
 from condi_lib.runs.stages import few_clips, label, label_own_videos, score, stretches, teacher_logits, train
 
 __all__ = [
@@ -28,8 +29,10 @@ __all__ = [
     "machine",
     "make_figures",
     "markdown",
+    "needed_memory",
     "read_provenance",
     "save_figure",
+    "say_size",
     "score",
     "start",
     "stretches",
