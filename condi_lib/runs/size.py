@@ -4,7 +4,7 @@ import pyarrow.parquet
 
 
 def needed_memory(n_clips, n_classes, n_students=1):
-    """Bytes that reading the clip table and the students' score tables whole takes at most, as benchmarks/scale.py found.
+    """Bytes that reading the clip table and the score tables whole takes at most, as benchmarks/scale.py found.
 
     For a class of a clip 46: the teacher's logits in the table and in arrays, probabilities in float64 and what making
     them takes for a while; 8 for each student's logits.
