@@ -11,6 +11,8 @@ from av.stream import Disposition
 from condi_lib.data.tree import printable
 
 MAX_PIXELS = 2**26  # of a frame as coded or scaled; more (a damaged or hostile header) is refused
+# Old files have their titles in other encodings; PyAV 19 takes them as they are
+TITLES = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 FAULTS = (OSError, IndexError, ValueError, av.error.FFmpegError)
 
 
@@ -41,8 +43,7 @@ def opened(path):
         descriptor = os.open(name, os.O_RDONLY)
         name, options = "fd:", {"fd": str(descriptor)}
     try:
-        # Old files have their titles in other encodings
-        with av.open(name, options=options, metadata_errors="replace") as container:
+        with av.open(name, options=options, **TITLES) as container:
             if container.format.name == "tty":
                 raise ValueError("is text, which FFmpeg would draw as a film")
             stream = _shown_stream(container)
