@@ -162,7 +162,7 @@ def test_frozen_stages_do_not_move():
             return {k: v[indices] for k, v in batch.items()}
 
     training.fit(network, Data(), training.classifier_batch_loss, 1, 1e-2, 4, seed=0)
-    moved = {k for k, v in network.state_dict().items() if not torch.equal(v, before[k])}
+    moved = {k for k, v in network.cpu().state_dict().items() if not torch.equal(v, before[k])}
     assert moved and {k.split(".")[0] for k in moved} <= {"layer3", "layer4", "fc"}
     with pytest.raises(
         ValueError, match="freeze: 'layer9' is no stage of ResNet3D; expected one of conv1, bn1, layer1"
