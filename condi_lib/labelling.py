@@ -7,7 +7,7 @@ from scipy import special
 from tqdm import tqdm
 
 from condi_lib.data import VideoDataset, VideoError, check_bad_share, in_batches
-from condi_lib.models import MonteCarloDropout, for_inference, mean_over_crops, memory_advice, to_input
+from condi_lib.models import MonteCarloDropout, WithFeatures, for_inference, mean_over_crops, memory_advice, to_input
 
 
 def run_over_videos(
@@ -205,4 +205,18 @@ def score_clips(student, loss, videos, frames, size, seed=0, **options):
         )
     if not tables:
         raise ValueError("videos: found none, expected the videos of val and test to score")
+    return pd.concat(tables, ignore_index=True)
+
+
+def clip_features(network, videos, frames, size, **options):
+    """models.WithFeatures of every clip: a table of video, clip, features (float16 [D]). Raises as score_clips."""
+    tables = []
+    for row, features, _ in run_over_videos(WithFeatures(network), videos, frames, size, desc="features", **options):
+        if isinstance(features, VideoError):
+            raise VideoError(f"{row.video} could be read when it was labelled, and cannot now: {features}")
+        most = np.finfo(np.float16).max
+        half = features.clip(-most, most).astype(np.float16)
+        tables.append(pd.DataFrame({"video": row.video, "clip": np.arange(len(half)), "features": list(half)}))
+    if not tables:
+        raise ValueError("videos: found none, expected some to take the features of")
     return pd.concat(tables, ignore_index=True)

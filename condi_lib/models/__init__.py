@@ -1,4 +1,5 @@
 from condi_lib.models.checkpoints import Weights, metadata_of, read_checkpoint
+from condi_lib.models.features import WithFeatures
 from condi_lib.models.inference import (
     fold_batch_norms,
     for_inference,
@@ -33,6 +34,7 @@ __all__ = [
     "TEACHER_NAMES",
     "WIDTHS",
     "Weights",
+    "WithFeatures",
     "as_input",
     "build_student",
     "build_teacher",

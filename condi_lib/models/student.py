@@ -114,16 +114,14 @@ MC_PASSES = 10  # stochastic passes of Monte Carlo dropout
 class MonteCarloDropout(nn.Module):
     """A student with stochastic passes beside the plain one: (class logits [B, C], confidence logit [B], probs [B, C]).
 
-    features: a fourth output, what the trunk gives and both heads share: [B, D].
-
     probs: the mean softmax of MC_PASSES passes with dropout active (Gal and Ghahramani 2016, arXiv 1506.02142). The
     student's only dropout is the one before its classifier, so that the passes can share the trunk. Draws come from
     torch's global random state.
     """
 
-    def __init__(self, student, features=False):
+    def __init__(self, student):
         super().__init__()
-        self.student, self.input, self.features = student, student.input, features
+        self.student, self.input = student, student.input
 
     def forward(self, x):
         with _float32_to_score(self, x):
@@ -134,7 +132,7 @@ class MonteCarloDropout(nn.Module):
                 dropout, head = self.student.classifier
                 passes = F.dropout(features.expand(MC_PASSES, -1, -1), dropout.p, training=True)
                 probs = head(passes).softmax(-1).mean(0)
-            return (logits, confidence, probs, features) if self.features else (logits, confidence, probs)
+            return logits, confidence, probs
 
 
 class AsTeacher(nn.Module):

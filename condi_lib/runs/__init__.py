@@ -7,7 +7,7 @@ from condi_lib.runs.provenance import SCHEMA, MissingStep, machine, read_provena
 from condi_lib.runs.run import Run
 from condi_lib.runs.shown import make_figures, markdown, save_figure
 from condi_lib.runs.size import needed_memory, say_size
-from condi_lib.runs.stages import few_clips, label, label_own_videos, score, stretches, teacher_logits, train
+from condi_lib.runs.stages import features, few_clips, label, label_own_videos, score, stretches, teacher_logits, train
 
 __all__ = [
     "BusyRun",
@@ -20,6 +20,7 @@ __all__ = [
     "check_parameters",
     "check_values",
     "declared_parameters",
+    "features",
     "few_clips",
     "label",
     "label_in_parts",

@@ -194,24 +194,36 @@ def label_own_videos(run, network_of, fold_files, teacher_file):
     return {name: run.read_table(file, "03_teacher_labels") for name, file in made.items()}
 
 
-def score(run, file, student, loss, videos, part_videos=500):
-    """The student's score table of the videos (labelling.score_clips), made once, into `file`.
+def score(run, file, student, loss, videos):
+    """The student's score table of the videos (labelling.score_clips), made once, into `file`; see _in_parts."""
+
+    def of(some, **options):
+        return labelling.score_clips(student, loss, some, seed=run.parameters["seed"], **options)
+
+    _in_parts(run, file, file.with_name("student.safetensors"), videos, of)
+
+
+def features(run, file, weights, network, videos):
+    """labelling.clip_features of the videos by a network with the weights of a file, made once, into `file`."""
+    _in_parts(run, file, weights, videos, lambda some, **options: labelling.clip_features(network, some, **options))
+
+
+def _in_parts(run, file, weights, videos, of, part_videos=500):
+    """Writes the table that of(some videos, **options) makes of all, if it is not there.
 
     Part after part, each written when it is done: killed, it goes on at the first missing one.
     """
-    p, store, weights = run.parameters, _decoded(run, videos), file.with_name("student.safetensors")
     if run.is_done(file):
         return
     hold()
+    p, store = run.parameters, _decoded(run, videos)
     key = values_digest([run.made_with(), read_provenance(weights)["digest"], list(videos.video), part_videos])
     folder = file.with_name(f"parts-{key[:12]}")
-    files = [folder / f"scores_{start:07d}.parquet" for start in range(0, len(videos), part_videos)]
+    files = [folder / f"{file.stem}_{start:07d}.parquet" for start in range(0, len(videos), part_videos)]
     for i, part in enumerate(files):
         if not run.is_done(part):
             some = videos.iloc[i * part_videos : (i + 1) * part_videos]
-            options = {"workers": p["workers"], "decoded": store, **_shape(p)}
-            table = labelling.score_clips(student, loss, some, seed=p["seed"], **options)
-            run.write_table(part, table, [weights])
+            run.write_table(part, of(some, workers=p["workers"], decoded=store, **_shape(p)), [weights])
     _say_store(store)
     in_turn = (pyarrow.parquet.read_table(part) for part in files)
     run._write(file, lambda at: run._to_parquet(at, file, in_turn, [weights]))

@@ -1,4 +1,4 @@
-from condi_lib.sampler.arrays import ClipArrays, clip_arrays, join_arrays, pad, with_scores
+from condi_lib.sampler.arrays import ClipArrays, clip_arrays, join_arrays, pad, with_features, with_scores
 from condi_lib.sampler.choose import (
     SHARES,
     above_threshold,
@@ -32,10 +32,12 @@ from condi_lib.sampler.scores import (
     fit_temperature,
     largest_class_score,
     mc_dropout_entropy,
+    mean_classes,
     no_score,
     own_confidence,
     own_score,
     place,
+    pooled_classes,
     random_orders,
     scaled_entropy,
     teacher_max,
@@ -65,12 +67,14 @@ __all__ = [
     "keep",
     "largest_class_score",
     "mc_dropout_entropy",
+    "mean_classes",
     "no_score",
     "only_scores",
     "own_confidence",
     "own_score",
     "pad",
     "place",
+    "pooled_classes",
     "probability",
     "random_orders",
     "ranks",
@@ -84,6 +88,7 @@ __all__ = [
     "true_class_prob",
     "truth",
     "weighted_top_k",
+    "with_features",
     "with_scores",
     "with_splits",
 ]

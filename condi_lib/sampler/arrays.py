@@ -27,6 +27,8 @@ class ClipArrays:
     confidence: np.ndarray = None  # [V, N], the score as a probability; None where the loss has none
     student_logits: np.ndarray = None  # [V, N, C]
     mc_entropy: np.ndarray = None  # [V, N], nats
+    attention: np.ndarray = None  # [V, N], of a context network: sums to one over a video's clips
+    features: np.ndarray = None  # [V, N, D], of each clip, as stored
     val: "ClipArrays" = None  # the validation split, with the same student's scores; V may be 0
     train: "ClipArrays" = None  # the samplers' training split: z alone
     known: dict = field(default_factory=dict, init=False)  # what the registry has computed: {(what, sampler): [V, N]}
@@ -38,7 +40,7 @@ class ClipArrays:
 
     def without_logits(self):
         """The same, with what the registry has computed, in a fraction of the memory."""
-        return _knowing(replace(self, logits=None, probs=None, student_logits=None), self.known)
+        return _knowing(replace(self, logits=None, probs=None, student_logits=None, features=None), self.known)
 
     def check_finite(self, what, values):
         """Raises ValueError, naming video and clip, where float [..., V, N] is not finite on a real clip."""
@@ -90,8 +92,8 @@ def clip_arrays(clips, scores=None):
     """ClipArrays of a clip table and, where given, a score table; rows in any order.
 
     clips: with or without teacher_logits and shows (see evaluation.with_truth). scores: video, clip, score and any of
-    confidence (all null where the loss has none), student_logits, mc_entropy. Raises ValueError, naming the table's
-    file (its .attrs["file"], where it has one), video and clip: where the clips of a video are not 0, 1, 2, ... once
+    confidence (all null where the loss has none), student_logits, mc_entropy, attention. Raises ValueError, naming the
+    table's file (its .attrs["file"], where it has one), video and clip: where the clips of a video are not 0, 1, 2, ... once
     each, or the two tables do not list the same ones; for a number that is missing or not finite, a confidence or a
     truth outside [0, 1], labels that differ within a video or lie outside the classes, a `correct` that logits and
     label contradict, and numbers of classes that differ.
@@ -123,7 +125,7 @@ def with_scores(arrays, scores):
     rows = {"video": np.repeat(arrays.videos, arrays.mask.sum(1)), "clip": np.nonzero(arrays.mask)[1]}
     table = _Checked(scores, "score table", ("score",), expected=rows)
     found = {}
-    for name, inside in (("score", None), ("confidence", (0, 1)), ("mc_entropy", None)):
+    for name, inside in (("score", None), ("confidence", (0, 1)), ("mc_entropy", None), ("attention", (0, 1))):
         if name in scores and not (name == "confidence" and scores[name].isna().all()):
             found[name] = pad(table.numbers(name, np.float64, inside), table.mask)
     if "student_logits" in scores:
@@ -133,6 +135,13 @@ def with_scores(arrays, scores):
         if own not in (0, classes):  # 0: of a student without class head
             raise ValueError(f"{table.file}: student_logits have {own} classes, the teacher's have {classes}")
     return replace(arrays, **found)
+
+
+def with_features(arrays, features):
+    """ClipArrays of a clip table with the features of its clips beside it (a table: video, clip, features)."""
+    rows = {"video": np.repeat(arrays.videos, arrays.mask.sum(1)), "clip": np.nonzero(arrays.mask)[1]}
+    table = _Checked(features, "table of features", ("features",), expected=rows)
+    return replace(arrays, features=pad(table.vectors("features", np.float16), table.mask))
 
 
 class _Checked:
@@ -195,14 +204,14 @@ class _Checked:
             self.check((values >= low) & (values <= high), name, values, f"{low} to {high}")
         return values.astype(dtype)
 
-    def vectors(self, name):
-        """A column of vectors of one length and of finite numbers, float32 [M, C]."""
+    def vectors(self, name, dtype=np.float32):
+        """A column of vectors of one length and of finite numbers, [M, C]."""
         rows = self.rows[name].to_list()
         sizes = np.array([len(x) if np.ndim(x) == 1 else -1 for x in rows])
         if not (sizes == max(sizes[0], 0)).all():
             shown = [f"of {n} classes" if n >= 0 else repr(x) for n, x in zip(sizes, rows, strict=True)]
             self.check((sizes == sizes[0]) & (sizes >= 0), name, shown, "a vector of as many classes for all")
-        values = np.stack(rows).astype(np.float32)
+        values = np.stack(rows).astype(dtype, copy=False)
         finite = np.isfinite(values)
         if not finite.all():
             first = values[np.arange(len(values)), finite.argmin(1)]  # the number to show

@@ -15,10 +15,12 @@ from condi_lib.sampler.choose import above_threshold, check_k, equidistant, ever
 from condi_lib.sampler.scores import (
     largest_class_score,
     mc_dropout_entropy,
+    mean_classes,
     no_score,
     own_confidence,
     own_score,
     place,
+    pooled_classes,
     random_orders,
     scaled_entropy,
     teacher_max,
@@ -30,7 +32,7 @@ from condi_lib.sampler.scores import (
 @dataclass(frozen=True)
 class Sampler:
     label: str  # in tables and figures
-    group: str  # reference, thesis, published or beyond
+    group: str  # reference, thesis, published, beyond or context
     score: Callable = own_score
     keep: Callable = top_k
     loss: str = ""  # whose student it reads; "" for none
@@ -77,6 +79,40 @@ SAMPLERS = {
     ),
     "condi_sr_weighted": Sampler(
         "ConDi-SR, weighted", "beyond", keep=weighted_top_k, loss="condi_sr", needs=("confidence",)
+    ),
+    # notebook 13: their "students" are networks over the features of all clips of a video
+    "condi_sr_mean": Sampler(
+        "ConDi-SR + student's mean", "context", loss="condi_sr", needs=("student_logits",), classes=mean_classes
+    ),
+    "listen_to_look": Sampler("Listen to Look", "context", loss="listen_to_look"),
+    "adaframe": Sampler("AdaFrame", "context", keep=above_threshold, loss="adaframe", needs=("val",)),
+    "context_z": Sampler("context, z~ alone", "context", loss="context", probability=own_confidence),
+    "context_attention": Sampler(
+        "context, attention alone",
+        "context",
+        loss="context_attention",
+        needs=("student_logits", "attention"),
+        classes=pooled_classes,
+    ),
+    "context_each": Sampler(
+        "clip by clip, pooled",
+        "context",
+        loss="context_each",
+        needs=("student_logits", "attention"),
+        classes=pooled_classes,
+    ),
+    "context": Sampler(
+        "context", "context", loss="context", needs=("student_logits", "attention"), classes=pooled_classes
+    ),
+    "dense_pooled": Sampler(
+        "dense, learned pooling",
+        "context",
+        keep=everything,
+        loss="dense_pooled",
+        passes=0,
+        sees_all=True,
+        needs=("student_logits", "attention"),
+        classes=pooled_classes,
     ),
 }
 

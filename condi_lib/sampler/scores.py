@@ -100,3 +100,14 @@ def _places(mask, n):
 def truth(arrays):
     """Share of the clip's frames that show the class, as the data set knows it, which cheats."""
     return arrays.shows
+
+
+def mean_classes(arrays):
+    """The video's classes by the student alone: the mean softmax of its clips, float [V, C]."""
+    probs = softmax(arrays.student_logits) * arrays.mask[..., None]
+    return probs.sum(1) / arrays.mask.sum(1)[:, None]
+
+
+def pooled_classes(arrays):
+    """The video's classes by a context network: softmax of its clips' logits, pooled by attention, float [V, C]."""
+    return softmax((arrays.attention[..., None] * arrays.student_logits).sum(1))

@@ -1,0 +1,19 @@
+"""Samplers that look at all clips of a video at once, on features of each clip; beyond the thesis."""
+
+from condi_lib.context.fit import TERMS, context_loss, context_scores, fit_context
+from condi_lib.context.network import ContextNetwork, pooled
+from condi_lib.context.policies import POLICIES, AdaFrame, ListenToLook, fit_policy, policy_scores
+
+__all__ = [
+    "AdaFrame",
+    "ContextNetwork",
+    "ListenToLook",
+    "POLICIES",
+    "TERMS",
+    "context_loss",
+    "context_scores",
+    "fit_context",
+    "fit_policy",
+    "policy_scores",
+    "pooled",
+]
