@@ -7,7 +7,17 @@ from condi_lib.runs.provenance import SCHEMA, MissingStep, machine, read_provena
 from condi_lib.runs.run import Run
 from condi_lib.runs.shown import make_figures, markdown, save_figure
 from condi_lib.runs.size import needed_memory, say_size
-from condi_lib.runs.stages import features, few_clips, label, label_own_videos, score, stretches, teacher_logits, train
+from condi_lib.runs.stages import (
+    features,
+    few_clips,
+    label,
+    label_own_videos,
+    score,
+    stretches,
+    teacher_logits,
+    train,
+    train_context,
+)
 
 __all__ = [
     "BusyRun",
@@ -39,6 +49,7 @@ __all__ = [
     "stretches",
     "teacher_logits",
     "train",
+    "train_context",
     "why_stale",
     "write_truth",
 ]

@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 
+from condi_lib.context import NETWORKS
 from condi_lib.data import AUGMENTATIONS, DATASETS
 from condi_lib.declared import ROOT, declared_parameters
 from condi_lib.models import PIXELS, WIDTHS, check_teacher_name
@@ -19,6 +20,8 @@ CHOICES = {
     "augment": tuple(AUGMENTATIONS),
     "teacher_pixels": ("", *PIXELS),
     "loss": LOSSES,
+    "losses": (*LOSSES, *NETWORKS),
+    "networks": tuple(NETWORKS),
     "student_width": tuple(WIDTHS),
     "labels": ("clips", "in_sample", "out_of_fold"),
     "crops": (1, 3),
@@ -28,7 +31,20 @@ AT_LEAST = {
     **dict.fromkeys(("epochs", "batch_size", "accumulate", "n_timed", "shards", "part_videos"), 1),
     **dict.fromkeys(("teacher_epochs", "student_epochs"), 0),
     **dict.fromkeys(("seed", "seeds", "variant_seeds", "planted_seed", "division_k_student", "rank_weight"), 0),
-    **dict.fromkeys(("workers", "folds", "split_seed", "conf_weight", "pos_weight", "shard", "checkpoint_min"), 0),
+    **dict.fromkeys(
+        (
+            "workers",
+            "folds",
+            "split_seed",
+            "conf_weight",
+            "pos_weight",
+            "distil_weight",
+            "flattened_weight",
+            "shard",
+            "checkpoint_min",
+        ),
+        0,
+    ),
     **dict.fromkeys(("store_gb", "store_quality"), 0),
     "fold": 1,
     "size": 16,
@@ -37,7 +53,7 @@ AT_LEAST = {
 ABOVE_0 = ("lr", "teacher_lr", "tau", "budget")
 SHARES = ("max_bad_share", "val_share")
 PATHS = ("root", "annotations", "teacher_checkpoint", "student_checkpoint", "video", "class_names")  # that are read
-MAY_BE_EMPTY = ("variants",)
+MAY_BE_EMPTY = ("variants", "networks")
 NAMES = ("variant", "variants", "data_name", "teacher_name", "other_teacher")  # of folders
 NOT_EMPTY = ("out", "figures_out", "variants", "other_teacher", "root")
 MAY_REPEAT = ("student_repeats",)
@@ -139,9 +155,8 @@ def _check_value(name, item):
             check_teacher_name(item)
         except ValueError as e:
             raise ParameterError(e) from e
-    kind = "loss" if name == "losses" else name
-    if kind in CHOICES and item not in CHOICES[kind]:
-        raise ParameterError(f"{name}: {item!r} is unknown; expected one of {', '.join(map(str, CHOICES[kind]))}")
+    if name in CHOICES and item not in CHOICES[name]:
+        raise ParameterError(f"{name}: {item!r} is unknown; expected one of {', '.join(map(str, CHOICES[name]))}")
     if name in AT_LEAST and item < AT_LEAST[name]:
         raise ParameterError(f"{name}: found {item}, expected {AT_LEAST[name]} or more")
     if name in SHARES and not 0 <= item <= 1:

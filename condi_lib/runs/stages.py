@@ -13,7 +13,7 @@ import pyarrow.parquet
 import torch
 from accelerate import Accelerator
 
-from condi_lib import labelling, training
+from condi_lib import context, labelling, sampler, training
 from condi_lib.data import (
     AUGMENTATIONS,
     MIRROR_MATTERS,
@@ -206,6 +206,33 @@ def score(run, file, student, loss, videos):
 def features(run, file, weights, network, videos):
     """labelling.clip_features of the videos by a network with the weights of a file, made once, into `file`."""
     _in_parts(run, file, weights, videos, lambda some, **options: labelling.clip_features(network, some, **options))
+
+
+def train_context(run, name, seed, clips, features_of, weights, **options):
+    """One of context.NETWORKS on the features of a student or the teacher: its history, weights and score table.
+
+    clips: clip table of all splits; features_of: {whose: file of features}; weights, options: of context.train_network.
+    Made once, into the folder of `name` and the seed. Returns the history.
+    """
+    folder, source = run.student_folder(name, seed), features_of[context.NETWORKS[name][2]]
+    file, scores = folder / "network.safetensors", folder / "scores.parquet"
+    if not run.is_done(file, scores):
+        by_split = arrays_with_features(run, clips, source)
+        network, history = context.train_network(
+            name, by_split["train"], by_split["val"], len(run.classes()), weights, seed, **options
+        )
+        run.write_weights(file, network, [source], history=history.to_dict("list"))
+        found = pd.concat([context.network_scores(name, network, by_split[split]) for split in ("val", "test")])
+        in_order = clips.loc[clips.split.isin(["val", "test"]), ["video", "clip"]]  # as run.study_in_parts reads both
+        run.write_table(scores, in_order.merge(found, on=["video", "clip"], validate="1:1"), [file])
+    return pd.DataFrame(read_provenance(file)["history"])
+
+
+def arrays_with_features(run, clips, file):
+    """{split: ClipArrays with the features of a file that this notebook wrote} of train, val and test."""
+    table = run.read_table(file, run.notebook)
+    of_split = {split: clips[clips.split == split] for split in ("train", "val", "test")}
+    return {split: sampler.with_features(sampler.clip_arrays(some), table) for split, some in of_split.items()}
 
 
 def _in_parts(run, file, weights, videos, of, part_videos=500):
