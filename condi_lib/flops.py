@@ -55,6 +55,18 @@ def count(network, frames, size, crops=1):
     return total, left_out
 
 
+def count_video(network, n_clips, n_features):
+    """Multiply-adds of a network over the features of a video's clips (context.NETWORKS), elementwise ones left out."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # it is one operation, which nothing counts
+    try:
+        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+            network(torch.zeros(1, n_clips, n_features), torch.ones(1, n_clips, dtype=torch.bool))
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    return counter.get_total_flops() // 2
+
+
 def parameters(network):
     """Number of trainable parameters."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)

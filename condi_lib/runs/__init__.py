@@ -8,6 +8,7 @@ from condi_lib.runs.run import Run
 from condi_lib.runs.shown import make_figures, markdown, save_figure
 from condi_lib.runs.size import needed_memory, say_size
 from condi_lib.runs.stages import (
+    arrays_with_features,
     features,
     few_clips,
     label,
@@ -27,6 +28,7 @@ __all__ = [
     "Run",
     "SCHEMA",
     "alone",
+    "arrays_with_features",
     "check_parameters",
     "check_values",
     "declared_parameters",

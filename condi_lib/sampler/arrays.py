@@ -94,8 +94,8 @@ def clip_arrays(clips, scores=None):
     clips: with or without teacher_logits and shows (see evaluation.with_truth). scores: video, clip, score and any of
     confidence (all null where the loss has none), student_logits, mc_entropy, attention. Raises ValueError, naming the
     table's file (its .attrs["file"], where it has one), video and clip: where the clips of a video are not 0, 1, 2, ...
-    once each, or the two tables do not list the same ones; for a number that is missing or not finite, a confidence or a
-    truth outside [0, 1], labels that differ within a video or lie outside the classes, a `correct` that logits and
+    once each, or the two tables do not list the same ones; for a number that is missing or not finite, a confidence or
+    a truth outside [0, 1], labels that differ within a video or lie outside the classes, a `correct` that logits and
     label contradict, and numbers of classes that differ.
     """
     table = _Checked(clips, "clip table", ("label", "correct"))
