@@ -50,6 +50,7 @@ NEEDS = dict.fromkeys(STEPS, (16_000, 120, 0)) | {
     "05_train_sampler": (64_000, 1440, 1),
     "08_flops_and_time": (32_000, 240, 1),
     "12_ablations": (32_000, 240, 1),
+    "13_context": (32_000, 240, 1),
 }
 
 
@@ -79,7 +80,7 @@ EVERYTHING = set(
 wildcard_constraints:
     dataset="[^/]+",
     teacher="[^/]+",
-    loss="[^/]+",
+    loss="|".join([*config["losses"], *(f"condi_sr-{name}" for name in config["ablations"])]),
     seed=r"\d+",
 
 

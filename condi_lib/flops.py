@@ -61,7 +61,11 @@ def count_video(network, n_clips, n_features):
     torch.backends.mha.set_fastpath_enabled(False)  # it is one operation, which nothing counts
     try:
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
-            network(torch.zeros(1, n_clips, n_features), torch.ones(1, n_clips, dtype=torch.bool))
+            device = network.mean.device
+            network(
+                torch.zeros(1, n_clips, n_features, device=device),
+                torch.ones(1, n_clips, dtype=torch.bool, device=device),
+            )
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
     return counter.get_total_flops() // 2

@@ -12,9 +12,11 @@ import torch
 from tqdm.auto import tqdm
 
 from condi_lib import flops
+from condi_lib.context import pooled
 from condi_lib.data import VideoError, in_batches, planted, read_ahead, read_clips, three_crops
 from condi_lib.labelling import check_finite, clip_scores, predictive_entropy, softmax
 from condi_lib.models import (
+    WithFeatures,
     build_student,
     build_teacher,
     check_pixels,
@@ -65,7 +67,9 @@ class Predictor:
     models.for_inference makes them. class_names: list of C names, else classes are numbers. loss: what the student was
     trained with, which says how it scores (labelling.clip_scores). stride: clips are every stride-th frame. crops: with
     3 the teacher takes data.three_crops of a clip and their mean, the student the middle one. Without a student the
-    teacher sees all clips: dense. Raises ValueError where the teacher has another number of classes than there are
+    teacher sees all clips: dense. context: a context.ContextNetwork trained on this student's features, which then
+    ranks the clips and brings classes of its own; shares: {k: their share of the prediction} (a k between takes that of
+    the next lower). Raises ValueError where the teacher has another number of classes than there are
     names.
     """
 
@@ -80,15 +84,19 @@ class Predictor:
         loss="condi_sr",
         stride=1,
         crops=1,
+        context=None,
+        shares=None,
     ):
         self.device, self.unseen = device_of(teacher), teacher  # until the first video shows whether its pixels fit
         self.frames, self.size, self.class_names, self.batch_size = frames, size, class_names, batch_size
         self.loss, self.stride, self.crops = loss, stride, crops
+        self.context, self.shares = context, shares or {0: 1.0}
         self.networks, self.multiply_adds = {}, {}
         for name, network in (("teacher", teacher), ("student", student)):
             if network is not None:
                 self.multiply_adds[name], _ = flops.count(network, frames, size, crops if name == "teacher" else 1)
-                self.networks[name] = for_inference(network, move=False)
+                whole = WithFeatures(network) if context is not None and name == "student" else network
+                self.networks[name] = for_inference(whole, move=False)
         blank = torch.zeros(crops, 3, frames, size, size, dtype=torch.uint8)
         self.n_classes = self._run("teacher", blank).shape[1]
         if class_names is not None and len(class_names) != self.n_classes:
@@ -106,14 +114,35 @@ class Predictor:
         if name == "teacher":
             logits = torch.cat(outputs).float()
             return (mean_over_crops(logits, self.crops) if self.crops > 1 else logits).cpu().numpy()
+        if self.context is not None:
+            return torch.cat(outputs)
         return [torch.cat(part).float().cpu().numpy() for part in zip(*outputs, strict=True)]
+
+    def _of_video(self, features):
+        """What the context network finds in the clips of a video, float [N, D]: (clips' logits, z~ logits, classes)."""
+        with torch.inference_mode():
+            mask = torch.ones(1, len(features), dtype=torch.bool, device=features.device)
+            z, attention, logits = self.context(features[None].half(), mask)
+            classes = pooled(attention, logits)[0].softmax(-1)
+        return tuple(x.float().cpu().numpy() for x in (logits[0], z[0], classes))
+
+    def _scored(self, clips, n):
+        """Of each of the videos with n clips: (class logits [n, C], confidence logits [n], own classes [C] or None)."""
+        found = self._run("student", clips)
+        if self.context is not None:
+            return [self._of_video(features) for features in found.split(n)]
+        logits, confidence = found
+        return list(zip(_split(logits, n), _split(confidence, n), [None] * len(n), strict=True))
+
+    def _share(self, k):
+        return self.shares[max((known for known in self.shares if known <= k), default=min(self.shares))]
 
     def __call__(self, path, k=None, k_student=0, mode="nested", progress=False):
         """The Prediction of one video file: decoded once, scored by the student, its k best clips classified.
 
         k = None: all clips. progress: shows a bar of the three stages.
-        Raises VideoError for a file that cannot be read; ValueError for k < 1, k_student outside 0..k, or either
-        without a student, and for outputs that are not finite.
+        Raises VideoError for a file that cannot be read; ValueError for k < 1 (with context k < 0),
+        k_student outside 0..k, or either without a student, and for outputs that are not finite.
         """
         with tqdm(total=3, desc="decode", unit="stage", disable=not progress) as bar:
             return self._classify([self._decode(path, bar)], k, k_student, mode, bar)[0]
@@ -163,16 +192,17 @@ class Predictor:
                 warnings.warn(note, stacklevel=4)
         found = [{"score": None, "confidence": None, "probs": []} for _ in videos]
         if student:
-            logits, confidence_logit = self._run("student", all_clips)
-            if k_student:
-                self._check_classes(logits.shape[1], k_student)
-            outputs = zip(found, videos, _split(logits, n), _split(confidence_logit, n), strict=True)
-            for one, (_, report, _), own, confidence in outputs:
+            for one, (_, report, _), (own, confidence, classes) in zip(
+                found, videos, self._scored(all_clips, n), strict=True
+            ):
+                if k_student:
+                    self._check_classes(own.shape[1], k_student)
                 _check("student", [own, confidence], report)
                 score, confidence = clip_scores(self.loss, own, confidence)
+                one["own"] = classes
                 entropy, mask = predictive_entropy(own), np.ones((1, len(own)), bool)
                 at_k = len(own) if k is None else k
-                divided = divide(score[None], entropy[None], at_k, k_student, mask, mode)
+                divided = divide(score[None], entropy[None], at_k, k_student, mask, mode, least=int(classes is None))
                 one["by_student"], one["by_teacher"] = (chosen[0] for chosen in divided)
                 one["score"] = score.tolist()
                 one["confidence"] = None if np.isnan(confidence).any() else confidence.tolist()
@@ -192,15 +222,27 @@ class Predictor:
         results = []
         for one, (clips, report, decode_seconds) in zip(found, videos, strict=True):
             m, by_teacher = len(clips), int(one["by_teacher"].sum())
-            spent = {"student": m * self.multiply_adds.get("student", 0)}
+            spent = {"student": m * self.multiply_adds.get("student", 0) + self._count_video(m)}
             spent["teacher"] = by_teacher * self.multiply_adds["teacher"]
             seconds = {"decode": decode_seconds, "student": student_seconds * m / sum(n)}
             seconds["teacher"] = teacher_seconds * by_teacher / max(1, int(chosen.sum()))
             one |= {name: one[name].tolist() for name in ("by_student", "by_teacher")}
-            top5 = self._top5(np.concatenate([p for p in one.pop("probs") if len(p)]).mean(0))
+            top5 = self._top5(self._mixed(one.pop("probs"), one.pop("own", None)))
             one |= {"clips": clips[:, self.crops // 2], "multiply_adds": spent, "seconds": seconds}
             results.append(Prediction(top5=top5, **one, **report))
         return results
+
+    def _mixed(self, probs, own):
+        """The video's classes: the mean of the chosen clips' probabilities, and of the context network's own."""
+        probs = [one for one in probs if len(one)]
+        if not probs:
+            return own
+        probs = np.concatenate(probs)
+        share = 0.0 if own is None else self._share(len(probs))
+        return probs.mean(0) if own is None else (1 - share) * probs.mean(0) + share * own
+
+    def _count_video(self, n):
+        return 0 if self.context is None else flops.count_video(self.context, n, len(self.context.mean))
 
     def _top5(self, probs):
         best = np.argsort(-probs, kind="stable")[:5].tolist()

@@ -42,7 +42,9 @@ def make_scores(clips, seed=0, levels=5):
     rng = np.random.default_rng(seed)
     score = rng.integers(0, levels, len(clips)) - (levels - 1) / 2
     logits = list(rng.normal(size=(len(clips), len(clips.teacher_logits[0]))).astype(np.float32))
+    attention = pd.Series(rng.random(len(clips)), clips.index)
     return clips[["video", "clip"]].assign(
+        attention=attention / attention.groupby(clips.video).transform("sum"),
         score=score.astype(np.float32),
         confidence=(1 / (1 + np.exp(-score))).astype(np.float32),
         student_logits=logits,

@@ -19,6 +19,7 @@ KEYS = {
     "student_width": float,
     "student_repeats": list,
     "losses": list,
+    "networks": list,  # of notebook 13, over all clips of a video
     "seeds": list,
     "ablations": dict,  # variant: {parameter of notebook 05: value}
     "ablation_seeds": list,
@@ -109,16 +110,18 @@ def notebook_parameters(config, notebook, wildcards):
         del entries["teacher_checkpoint"]  # which 11 has for another teacher
     values |= {name: value for name, value in entries.items() if name in known}
     values |= config["notebooks"].get(notebook, {})
-    if notebook in ("02_teacher", "05_train_sampler", "08_flops_and_time", "12_ablations"):
+    if notebook in ("02_teacher", "05_train_sampler", "08_flops_and_time", "12_ablations", "13_context"):
         values |= {name: config[name] for name in ("student_width", "student_repeats")}
     if notebook == "05_train_sampler":
         loss, _, variant = wildcards.loss.partition("-")
         values |= {"loss": loss, "variant": variant, "seed": int(wildcards.seed)}
         values |= config["ablations"][variant] if variant else {}
     if notebook in ("06_sampling", "07_fpr_fnr"):
-        values |= {"losses": config["losses"], "seeds": config["seeds"]}
+        values |= {"losses": config["losses"] + config["networks"], "seeds": config["seeds"]}
     if notebook == "08_flops_and_time":
-        values |= {"seed": config["seeds"][0]}
+        values |= {"seed": config["seeds"][0], "networks": config["networks"]}
+    if notebook == "13_context":
+        values |= {"networks": config["networks"], "seeds": config["seeds"]}
     if notebook == "12_ablations":
         values |= {"seeds": config["seeds"]}
         values |= {"variants": list(config["ablations"]), "variant_seeds": config["ablation_seeds"]}

@@ -28,6 +28,17 @@ def steps(config):
     n_folds = config["notebooks"].get("02_teacher", {}).get("folds", 0)
     folds = [f"teacher_fold{i}.safetensors" for i in range(n_folds)] + ["folds.parquet"] * (n_folds > 1)
     scores = [folder + "/scores.parquet" for folder in trained]
+    of_networks = [f"{run}/{name}/seed{seed}/" for name in config["networks"] for seed in config["seeds"]]
+    networks = {
+        "13_context": (
+            run,
+            [folder + file for folder in of_networks for file in ("network.safetensors", "scores.parquet")]
+            + ["context.json"],
+            [run + "/clips.parquet", run + "/teacher.safetensors", *scores],
+            "all",
+        )
+    }
+    networks = networks if config["networks"] else {}
     fold_labels = ["in_sample.parquet", "out_of_fold.parquet"] * (n_folds > 1)
     return {
         "00_background": (run, [], [], 1),
@@ -59,23 +70,25 @@ def steps(config):
             + [f"{run}/{name}" for name in fold_labels],
             1,
         ),
+        **networks,
         "06_sampling": (
             run,
             ["accuracy_vs_k.parquet", "comparisons.parquet", "groups.parquet", "settings.json", "division.parquet"],
-            [run + "/clips.parquet", run + "/truth.parquet", *scores],
+            [run + "/clips.parquet", run + "/truth.parquet", *scores, *(f + "scores.parquet" for f in of_networks)],
             1,
         ),
         "07_fpr_fnr": (
             run,
             ["detection.parquet", "curves.parquet", "confidence.parquet"],
-            [run + "/clips.parquet", run + "/truth.parquet", *scores],
+            [run + "/clips.parquet", run + "/truth.parquet", *scores, *(f + "scores.parquet" for f in of_networks)],
             1,
         ),
         "08_flops_and_time": (
             run,
             ["cost.parquet", "division_cost.parquet", "seconds.parquet", "costs.json"],
             [run + "/accuracy_vs_k.parquet", run + "/division.parquet", run + "/settings.json"]
-            + [run + "/teacher.safetensors", f"{run}/condi_sr/seed{config['seeds'][0]}/student.safetensors"],
+            + [run + "/teacher.safetensors", f"{run}/condi_sr/seed{config['seeds'][0]}/student.safetensors"]
+            + [run + "/context.json"] * bool(networks),
             "all",
         ),
         "12_ablations": (

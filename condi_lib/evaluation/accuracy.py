@@ -99,6 +99,13 @@ def place_of_truth(values, labels):
     return (~(values <= true) | ((values == true) & before)).sum(-1)
 
 
+def in_common(found):
+    """{name: Outcomes} at the ks that all of them have: K = 0 is of those with classes of their own alone."""
+    first = next(iter(found.values()))
+    ks = [k for k in first.ks if all(k in one.ks for one in found.values())]
+    return {name: at(one, ks) for name, one in found.items()}
+
+
 def _of_all(found, what):
     """One array of all samplers' Outcomes: float [samplers, K, S, V]; one seed stands for all seeds."""
     parts = [getattr(one, what) for one in found.values()]
@@ -177,14 +184,15 @@ def _mean_clips(one):
 def compare(found, references=("dense", "condi_sr"), draws=10_000):
     """Paired differences of each sampler to each reference at the same k: a row a (sampler, reference, k).
 
-    found: {name: Outcomes} with dense among them; a sampler with one seed stands for all seeds. Columns: difference,
-    low, high, p (two-sided: how often resampling turns the difference's sign), p_holm (corrected for all rows of the
+    found: {name: Outcomes} with dense among them, compared at the ks that all have; a sampler with one seed stands for
+    all seeds. Columns: difference, low, high, p (two-sided: how often resampling turns the difference's sign), p_holm (corrected for all rows of the
     table), n_seeds, n_videos. What cheats (oracle, truth) is left out. One video has no interval and no p: nan.
     """
     honest = [n for n in found if n != "dense" and not (n in sampler.SAMPLERS and sampler.SAMPLERS[n].cheats)]
     pairs = [(n, r) for r in references if r in found for n in honest if n != r]
     if not pairs:
         return pd.DataFrame(columns=["sampler", "reference", "k", "difference", "low", "high", "p", "p_holm"])
+    found = in_common(found)
     ks, place = found["dense"].ks, {name: i for i, name in enumerate(found)}
     right = _of_all(found, "right")
     values = np.stack([right[place[n]] - right[place[r]] for n, r in pairs])

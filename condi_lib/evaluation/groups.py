@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from condi_lib.evaluation.accuracy import _of_all
+from condi_lib.evaluation.accuracy import _of_all, in_common
 from condi_lib.evaluation.intervals import _columns
 
 _ORDER = ["short", "medium", "long", "fewest", "some", "most", "typical", "hard"]  # of groups in tables and figures
@@ -16,6 +16,7 @@ def by_group(found, groups, dense):
     hurt (shares of videos that only the sampler, or only dense, gets right), each with _low and _high; n_seeds,
     n_videos.
     """
+    found = in_common(found)
     rows = [(name, k, one.right.shape[1]) for name, one in found.items() for k in one.ks]
     head = pd.DataFrame(rows, columns=["sampler", "k", "n_seeds"])
     all_right = _of_all(found, "right")

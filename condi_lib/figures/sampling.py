@@ -73,9 +73,9 @@ def accuracy_vs_k(table):
     """Video accuracy against K: samplers without a student on the left, groups of students on the right.
 
     One scale of accuracy in all panels. Bands are 95 % intervals of the paired difference to dense. table:
-    evaluation.accuracy_table of all samplers. None where nothing was measured.
+    evaluation.accuracy_table of all samplers; K = 0 is left out. None where nothing was measured.
     """
-    table = table[table.accuracy.notna()]
+    table = table[table.accuracy.notna() & (table.k > 0)]
     if table.empty:
         return None
     dense = _dense(table)

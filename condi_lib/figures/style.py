@@ -67,6 +67,7 @@ _TITLES = {
     "thesis": "the thesis' four losses",
     "published": "published samplers",
     "beyond": "beyond the thesis",
+    "context": "the whole video at once",
 }
 
 

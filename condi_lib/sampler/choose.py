@@ -25,18 +25,19 @@ def select(scores, k, mask):
     return (ranks(scores, mask) < k) & mask
 
 
-def divide(confidence, entropy, k, k_student, mask, mode="nested"):
+def divide(confidence, entropy, k, k_student, mask, mode="nested", least=1):
     """Who classifies what: (student's clips, teacher's clips), each bool [V, N], disjoint.
 
     nested: the k clips of highest confidence, of those the k_student with the lowest student entropy to the student.
     disjoint: the k_student of lowest entropy to the student, then the k - k_student most confident of the rest to the
-    teacher. Where a video has n < k clips, k is n, and k_student at most n.
+    teacher. Where a video has n < k clips, k is n, and k_student at most n. least: the smallest k, 0 where something
+    else than clips can decide.
     """
-    check_k(k)
+    check_k(k, least)
     if not 0 <= k_student <= k:
         raise ValueError(f"k_student: found {k_student}, expected 0 to k = {k}")
     if mode == "nested":
-        chosen = select(confidence, k, mask)
+        chosen = (ranks(confidence, mask) < k) & mask
         student = (ranks(-entropy, chosen) < k_student) & chosen
         return student, chosen & ~student
     if mode == "disjoint":

@@ -60,8 +60,9 @@ def every_measure(clips, scores):
 def test_a_teacher_that_is_always_right_or_always_wrong_on_test(right):
     clips, scores = study_of()
     table, found, curves, _ = every_measure(always(clips, right, ["test"]), scores)
-    assert (table.accuracy == right).all() and (table.gain == 0).all() and table.headroom.isna().all()
-    assert table.reachable.isna().all() and (table.mean_class == right).all()
+    assert table.headroom.isna().all() and table.reachable.isna().all()
+    table = table[[not sampler.SAMPLERS[name].classes for name in table.sampler]]  # those may be wrong by themselves
+    assert (table.accuracy == right).all() and (table.gain == 0).all() and (table.mean_class == right).all()
     assert found[["auroc", "auroc_within"]].isna().all(axis=None)
     assert found["fpr" if right else "fnr"].isna().all() and found["fnr" if right else "fpr"].notna().all()
     np.testing.assert_allclose(found.aurc, 0 if right else 1)

@@ -44,7 +44,7 @@ def test_every_panel_of_accuracy_vs_k_has_the_same_scale_and_holds_its_lines():
         low, high = axis.get_ylim()
         assert all(low <= y <= high for line in axis.lines if line.get_gid() for y in line.get_ydata())
     panels = [{line.get_gid() for line in axis.lines} & set(SAMPLERS) for axis in figure.axes]
-    assert all("condi_sr" in panel for panel in panels) and len(panels) == 4
+    assert all("condi_sr" in panel for panel in panels) and len(panels) == 5
 
 
 def test_bands_are_the_paired_difference_to_dense():

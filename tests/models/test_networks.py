@@ -13,6 +13,7 @@ from condi_lib.models import (
     TEACHERS,
     WIDTHS,
     MonteCarloDropout,
+    WithFeatures,
     build_student,
     build_teacher,
     check_input,
@@ -227,9 +228,6 @@ def test_dropout_passes_share_the_trunk_and_average_the_softmax():
     network, x = MonteCarloDropout(student).eval(), torch.randn(4, 3, 8, 32, 32)
     with torch.inference_mode():
         logits, confidence, probs = network(x)
-        *_, trunk = MonteCarloDropout(student, features=True).eval()(x)
-        torch.testing.assert_close(student.classifier(trunk), logits)
-        assert trunk.shape == (4, 1024)
         for found, expected in zip((logits, confidence), student(x), strict=True):
             torch.testing.assert_close(found, expected)
         many = torch.stack([network(x)[2] for _ in range(300)])
@@ -246,3 +244,34 @@ def test_the_list_of_torchvisions_networks_is_torchvisions():
     from torchvision import models
 
     assert list(TORCHVISION) == models.list_models(models.video)
+
+
+def test_features_are_what_the_classifier_reads_and_its_logits():
+    torch.manual_seed(0)
+    student, x = build_student(0.25, 5, repeats=(1, 2, 1)).eval(), torch.randn(3, 3, 8, 32, 32)
+    with torch.inference_mode():
+        found = WithFeatures(student)(x)
+        logits, confidence = student(x)
+        trunk = found[:, :1024]
+        torch.testing.assert_close(trunk, student.trunk(x))
+        torch.testing.assert_close(found[:, 1024:], torch.cat([logits, confidence[:, None]], 1))
+        for name in ("resnext14_small", "r3d_18"):
+            teacher = build_teacher(name, 5).eval()
+            found = WithFeatures(teacher)(x)
+            torch.testing.assert_close(found[:, -5:], teacher(x))
+            (head,) = [m for m in teacher.modules() if isinstance(m, torch.nn.Linear)]
+            torch.testing.assert_close(head(found[:, :-5]), teacher(x))
+
+
+def test_of_a_network_whose_logits_are_not_its_last_linear_layers_there_are_the_logits():
+    class MeanOverFrames(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = torch.nn.Linear(3, 4)
+
+        def forward(self, x):
+            return self.head(x.mean((3, 4)).transpose(1, 2)).softmax(-1).mean(1)
+
+    network, x = MeanOverFrames(), torch.randn(2, 3, 8, 16, 16)
+    with torch.inference_mode():
+        torch.testing.assert_close(WithFeatures(network)(x), network(x))
