@@ -117,7 +117,7 @@ def notebook_parameters(config, notebook, wildcards):
         values |= {"loss": loss, "variant": variant, "seed": int(wildcards.seed)}
         values |= config["ablations"][variant] if variant else {}
     if notebook in ("06_sampling", "07_fpr_fnr"):
-        values |= {"losses": config["losses"] + config["networks"], "seeds": config["seeds"]}
+        values |= {"losses": config["losses"], "networks": config["networks"], "seeds": config["seeds"]}
     if notebook == "08_flops_and_time":
         values |= {"seed": config["seeds"][0], "networks": config["networks"]}
     if notebook == "13_context":

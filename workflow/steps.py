@@ -35,7 +35,7 @@ def steps(config):
             [folder + file for folder in of_networks for file in ("network.safetensors", "scores.parquet")]
             + ["context.json"],
             [run + "/clips.parquet", run + "/teacher.safetensors", *scores],
-            "all",
+            1,
         )
     }
     networks = networks if config["networks"] else {}

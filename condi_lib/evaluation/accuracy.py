@@ -185,8 +185,9 @@ def compare(found, references=("dense", "condi_sr"), draws=10_000):
     """Paired differences of each sampler to each reference at the same k: a row a (sampler, reference, k).
 
     found: {name: Outcomes} with dense among them, compared at the ks that all have; a sampler with one seed stands for
-    all seeds. Columns: difference, low, high, p (two-sided: how often resampling turns the difference's sign), p_holm (corrected for all rows of the
-    table), n_seeds, n_videos. What cheats (oracle, truth) is left out. One video has no interval and no p: nan.
+    all seeds. Columns: difference, low, high, p (two-sided: how often resampling turns the difference's sign), p_holm
+    (corrected for all rows of the table), n_seeds, n_videos. What cheats (oracle, truth) is left out. One video has no
+    interval and no p: nan.
     """
     honest = [n for n in found if n != "dense" and not (n in sampler.SAMPLERS and sampler.SAMPLERS[n].cheats)]
     pairs = [(n, r) for r in references if r in found for n in honest if n != r]

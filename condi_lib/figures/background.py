@@ -79,6 +79,10 @@ STUDY = [
             ("12", "Ablations", "Which choices of the\nmethod matter?"),
         ],
     ),
+    (
+        "go beyond",
+        [("13", "The whole video", "What do the other\nclips tell of a clip?")],
+    ),
 ]
 
 
@@ -238,10 +242,11 @@ def two_streams():
 
 def study_map():
     """Which notebook answers what, and what the next rows read of it."""
-    figure, axis = _canvas(10, 5.5)
     width, height, step = 1.95, 0.86, 1.42
+    top = step * len(STUDY) - 0.71
+    figure, axis = _canvas(10, top + 0.53)
     for row, (purpose, notebooks) in enumerate(STUDY):
-        y = 4.97 - row * step
+        y = top - row * step
         axis.text(0.55, y, purpose.replace(", ", ",\n"), ha="center", va="center", fontsize="small", style="italic")
         for place, (number, title, question) in enumerate(notebooks):
             x = 2.2 + 2.25 * place
@@ -253,7 +258,7 @@ def study_map():
     for row, text in enumerate(
         ("clip table: is the teacher right?", "score tables: how sure is each student?", "results")
     ):
-        y = 4.97 - row * step - 0.51
+        y = top - row * step - 0.51
         _arrow(axis, (5.575, y), (5.575, y - 0.4))
         axis.text(5.75, y - 0.2, text, va="center", fontsize=9)
     return figure

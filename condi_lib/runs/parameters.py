@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from condi_lib.context import NETWORKS
+from condi_lib.context import NETWORKS, TERMS
 from condi_lib.data import AUGMENTATIONS, DATASETS
 from condi_lib.declared import ROOT, declared_parameters
 from condi_lib.models import PIXELS, WIDTHS, check_teacher_name
@@ -20,8 +20,9 @@ CHOICES = {
     "augment": tuple(AUGMENTATIONS),
     "teacher_pixels": ("", *PIXELS),
     "loss": LOSSES,
-    "losses": (*LOSSES, *NETWORKS),
+    "losses": LOSSES,
     "networks": tuple(NETWORKS),
+    "compared": TERMS[2:],
     "student_width": tuple(WIDTHS),
     "labels": ("clips", "in_sample", "out_of_fold"),
     "crops": (1, 3),
@@ -53,7 +54,7 @@ AT_LEAST = {
 ABOVE_0 = ("lr", "teacher_lr", "tau", "budget")
 SHARES = ("max_bad_share", "val_share")
 PATHS = ("root", "annotations", "teacher_checkpoint", "student_checkpoint", "video", "class_names")  # that are read
-MAY_BE_EMPTY = ("variants", "networks")
+MAY_BE_EMPTY = ("variants", "networks", "compared")
 NAMES = ("variant", "variants", "data_name", "teacher_name", "other_teacher")  # of folders
 NOT_EMPTY = ("out", "figures_out", "variants", "other_teacher", "root")
 MAY_REPEAT = ("student_repeats",)

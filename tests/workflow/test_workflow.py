@@ -43,7 +43,7 @@ def test_the_plan_for_two_data_sets_two_teachers_six_losses_and_three_seeds(tmp_
     for step in (p.stem for p in (ROOT / "notebooks").glob("*.ipynb")):
         if not step.startswith(("05", "10", "11")):  # 10 and 11 are for people, not for batches
             assert jobs[step] == 4, step
-    assert jobs["total"] == 4 * (10 + 18) + 1
+    assert jobs["total"] == 4 * (11 + 18) + 1
 
 
 def test_a_fault_of_a_profile_is_an_error_before_anything_runs(tmp_path):
@@ -116,13 +116,13 @@ def test_what_a_target_needs_and_what_needs_it():
     config = quick()
     scores = f"{config['out']}/planted/resnext14_small/accuracy_vs_k.parquet"
     assert upstream(config, [scores]) == {
-        *("01_dataset", "02_teacher", "03_teacher_labels", "05_train_sampler", "06_sampling")
+        *("01_dataset", "02_teacher", "03_teacher_labels", "05_train_sampler", "13_context", "06_sampling")
     }
     assert (
         upstream(config, []) == set(STEPS_OF_QUICK) == upstream(config, ["09_figures", "12_ablations", "00_background"])
     )
     assert downstream(config, ["05_train_sampler"]) == {
-        *("06_sampling", "07_fpr_fnr", "08_flops_and_time", "09_figures", "12_ablations")
+        *("06_sampling", "07_fpr_fnr", "08_flops_and_time", "09_figures", "12_ablations", "13_context")
     }
 
 
@@ -141,7 +141,7 @@ def test_what_is_made_again_takes_all_that_needs_it_along(tmp_path, monkeypatch)
         path.touch()
     monkeypatch.setattr("workflow.steps._of_another_run", lambda path, run: "")
     for changed, notebooks in (
-        ("seed1/scores.parquet", downstream(config, ["05_train_sampler"])),
+        ("st_ent/seed1/scores.parquet", downstream(config, ["05_train_sampler"])),
         ("labelled_videos.parquet", downstream(config, ["03_teacher_labels"])),
     ):
         monkeypatch.setattr(
