@@ -11,6 +11,16 @@ from condi_lib.evaluation.accuracy import (
     place_of_truth,
     select_settings,
 )
+from condi_lib.evaluation.across import (
+    Fold,
+    across_differences,
+    across_table,
+    pays_from,
+    pooled,
+    with_savings,
+    within_budget,
+)
+from condi_lib.evaluation.claims import CLAIMS, claims
 from condi_lib.evaluation.detector import (
     auprc,
     aurc,
@@ -34,9 +44,13 @@ from condi_lib.evaluation.truth import bounds, clip_kinds, example_table, standi
 __all__ = [
     "bounds",
     "BOOTSTRAPS",
+    "CLAIMS",
+    "Fold",
     "Outcomes",
     "accuracy_table",
     "accuracy_vs_k",
+    "across_differences",
+    "across_table",
     "at",
     "auprc",
     "aurc",
@@ -46,6 +60,7 @@ __all__ = [
     "by_group",
     "calibrate",
     "choose_threshold",
+    "claims",
     "clip_kinds",
     "compare",
     "dense_right",
@@ -65,7 +80,9 @@ __all__ = [
     "outcomes",
     "outcomes_of_all",
     "pareto",
+    "pays_from",
     "place_of_truth",
+    "pooled",
     "ratio",
     "reliability",
     "resample",
@@ -75,5 +92,7 @@ __all__ = [
     "standing_by_kind",
     "thirds",
     "video_groups",
+    "with_savings",
     "with_truth",
+    "within_budget",
 ]

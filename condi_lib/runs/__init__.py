@@ -1,3 +1,4 @@
+from condi_lib.runs.across import finished, groups_of, read_across, read_fold
 from condi_lib.runs.begin import start
 from condi_lib.runs.listing import list_teacher_videos, list_videos, write_truth
 from condi_lib.runs.locks import BusyRun, alone
@@ -21,6 +22,8 @@ __all__ = [
     "check_values",
     "declared_parameters",
     "few_clips",
+    "finished",
+    "groups_of",
     "label",
     "label_in_parts",
     "label_own_videos",
@@ -30,6 +33,8 @@ __all__ = [
     "make_figures",
     "markdown",
     "needed_memory",
+    "read_across",
+    "read_fold",
     "read_provenance",
     "save_figure",
     "say_size",

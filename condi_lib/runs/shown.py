@@ -20,10 +20,13 @@ def make_figures(run, folder, *names):
     from condi_lib import figures
 
     for name in names:
-        draw, sources = {**catalogue.BACKGROUND, **catalogue.FIGURES, **catalogue.ABLATIONS}[name]
+        draw, sources = catalogue.ALL[name]
         steps = [source.split("/") for source in sources]
         own = run.fresh()  # each figure says what it alone was made from
         tables = [own.read_table(own.folder / f"{table}.parquet", step) for step, table in steps]
+        for step, table in steps:
+            if step == own.notebook:
+                own.note(own.folder / f"{table}.parquet")
         made = getattr(figures, draw)(*tables) if draw else tables[0]
         if made is None:
             made = plt.figure(figsize=(6, 1), layout="none")
