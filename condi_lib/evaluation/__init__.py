@@ -18,7 +18,6 @@ from condi_lib.evaluation.across import (
     pays_from,
     pooled,
     with_savings,
-    within_budget,
 )
 from condi_lib.evaluation.claims import CLAIMS, claims
 from condi_lib.evaluation.detector import (
@@ -94,5 +93,4 @@ __all__ = [
     "video_groups",
     "with_savings",
     "with_truth",
-    "within_budget",
 ]

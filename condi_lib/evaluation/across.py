@@ -1,6 +1,6 @@
 """Runs side by side: the folds of a data set pooled, what choosing wins and saves there, with intervals.
 
-Every fold has a teacher and students of its own. So videos are resampled within their fold, and seeds in each fold apart.
+Every fold has a teacher and students of its own. Videos are resampled within their fold, and each fold's seeds apart.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def pooled(folds, draws=BOOTSTRAPS):
 
 
 def _values(folds, draws):
-    """{what: float [1 + draws], the value and its resamples}: (sampler, k) accuracy, ("auroc", name), "good", "shows"."""
+    """{what: float [1 + draws], a value and its resamples}: (sampler, k): accuracy; ("auroc", name); good; shows."""
     names = [name for name in folds[0].found if all(name in fold.found for fold in folds)]
     ks = {n: [k for k in folds[0].found[n].ks if all(k in fold.found[n].ks for fold in folds)] for n in names}
     detectors = [name for name in folds[0].within if all(name in fold.within for fold in folds)]
@@ -136,28 +136,26 @@ def with_savings(table):
     return table.assign(k_as_dense=table.sampler.map(first.k), **saved)
 
 
-def within_budget(table, budget):
-    """Rows of each data set, teacher and sampler at the most clips that cost no more than `budget` of dense.
-
-    budget: multiply-adds as a share of dense's. Samplers that nothing this cheap is known of have no row.
-    """
-    cheap = table[table.multiply_adds <= budget].sort_values("k")
-    return cheap.drop_duplicates(["data_set", "teacher", "sampler"], keep="last").sort_index()
-
-
 def pays_from(table):
-    """From which share of bad clips on a sampler beats dense: a row a (sampler, k) of worlds of growing difficulty.
+    """Where a sampler beats dense as clips get worse: a row a (sampler, k).
 
-    table: across_table of several worlds, one row each of a (sampler, k). Columns: bad (the smallest share of clips on
-    which the teacher is wrong from which on every world's gain lies above 0 with its interval; nan for none), gain with
-    low and high there, most, most_low, most_high (the largest gain) and most_bad, the share of bad clips where that is.
+    table: across_table of several worlds. In the order of their shares of bad clips, it beats dense in those around the
+    largest gain that all have the interval of their gain above 0. Columns: bad, bad_to (shares of clips on which the
+    teacher is wrong in the first and last of them; nan where there is none), gain, low, high (in the first), most,
+    most_low, most_high, most_bad (the largest gain, and where), hardest (the largest share of bad clips of all),
+    n_worlds.
     """
     rows = []
     for (name, k), own in table.assign(bad=1 - table.good).groupby(["sampler", "k"], sort=False):
-        own = own.sort_values("bad", ascending=False, ignore_index=True)
-        n = int((own.gain_low > 0).cumprod().sum())  # from the hardest on
-        most = own.loc[own.gain.idxmax()]
-        first = own.loc[n - 1, ["bad", "gain", "gain_low", "gain_high"]].to_list() if n else [np.nan] * 4
-        rows.append((name, k, *first, most.gain, most.gain_low, most.gain_high, most.bad, len(own)))
-    columns = ["sampler", "k", "bad", "gain", "low", "high", "most", "most_low", "most_high", "most_bad", "n_worlds"]
-    return pd.DataFrame(rows, columns=columns)
+        own = own.sort_values("bad", ignore_index=True)
+        best = int(own.gain.argmax())
+        above = (own.gain_low > 0).to_numpy()
+        first = best + 1 - int(above[: best + 1][::-1].cumprod().sum())
+        last = best - 1 + int(above[best:].cumprod().sum())
+        start = own.loc[first, ["bad", "gain", "gain_low", "gain_high"]].to_list() if above[best] else [np.nan] * 4
+        most = own.loc[best]
+        bad_to = own.bad[last] if above[best] else np.nan
+        found = (start[0], bad_to, *start[1:], most.gain, most.gain_low, most.gain_high, most.bad)
+        rows.append((name, k, *found, own.bad.iloc[-1], len(own)))
+    columns = ["sampler", "k", "bad", "bad_to", "gain", "low", "high", "most", "most_low", "most_high", "most_bad"]
+    return pd.DataFrame(rows, columns=[*columns, "hardest", "n_worlds"])

@@ -106,7 +106,7 @@ def _shares(arrays):
 def _cost(run, accuracy):
     """Multiply-adds and seconds of each (sampler, k) as shares of dense's, from notebook 08."""
     cost = run.read_table(run.folder / "cost.parquet", "08_flops_and_time")
-    cost = cost[cost.k_student == 0].rename(columns={"setting": "sampler", "share_of_dense": "multiply_adds"})
+    cost = cost[cost.k_student == 0].assign(multiply_adds=cost.share_of_dense).rename(columns={"setting": "sampler"})
     second = run.read_json(run.folder / "costs.json", "08_flops_and_time")["seconds"]
     n = accuracy.n_clips[accuracy["sampler"] == "dense"].iloc[0]
     specs = [sampler.SAMPLERS[name] for name in cost["sampler"]]
