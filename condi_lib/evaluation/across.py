@@ -49,7 +49,7 @@ def _values(folds, draws):
         + [np.nan_to_num(fold.within[n])[None] for n in detectors]
         + [fold.good[None, None]]
         + ([fold.shows[None, None]] if known else [])
-        + [np.isfinite(next(iter(fold.within.values())))[None, :1].astype(float)] * bool(detectors)
+        + [np.isfinite(fold.within[n][:1])[None].astype(float) for n in detectors[:1]]
         for fold in folds
     ]
     resampled = pooled(parts, draws)

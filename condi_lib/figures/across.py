@@ -168,7 +168,7 @@ def when_choosing_pays(table, marks=(), ks=(1, 3, 5)):
             axis.axhline(0, c="black", lw=1, zorder=2)
         else:
             axis.set_title(f"K = {k}")
-        for x, text in marks:
+        for x, text in (mark for mark in marks if np.isfinite(mark[0])):
             axis.axvline(100 * x, c="0.4", lw=1, ls=":", zorder=1)
             if value == "gain":
                 side = {"rotation": 90, "va": "top", "ha": "right", "size": SMALL, "c": "0.3"}

@@ -6,7 +6,7 @@ from condi_lib.runs.parameters import ROOT, ParameterError, check_parameters, ch
 from condi_lib.runs.parts import label_in_parts
 from condi_lib.runs.provenance import SCHEMA, MissingStep, machine, read_provenance, why_stale
 from condi_lib.runs.run import Run
-from condi_lib.runs.shown import make_figures, markdown, save_figure
+from condi_lib.runs.shown import make_figures, markdown, read_shown, save_figure
 from condi_lib.runs.size import needed_memory, say_size
 from condi_lib.runs.stages import few_clips, label, label_own_videos, score, stretches, teacher_logits, train
 
@@ -36,6 +36,7 @@ __all__ = [
     "read_across",
     "read_fold",
     "read_provenance",
+    "read_shown",
     "save_figure",
     "say_size",
     "score",
