@@ -102,8 +102,8 @@ def recovered(table, budget=0.25):
     panels = [("of the oracle's", "headroom"), ("of what ranking by the truth wins", "reachable")]
     figure = _panels_of_dots(table, [(title, "share of the gain (%)", rows, value) for title, value in panels])
     for axis, (_, value) in zip(figure.axes, panels, strict=True):
-        low, high = 100 * min(0, rows[value].min()) - 10, 100 * max(1, rows[value].max()) + 10
-        if np.isfinite(low + high):
+        if rows[value].notna().any():
+            low, high = 100 * min(0, rows[value].min()) - 10, 100 * max(1, rows[value].max()) + 10
             axis.set_xlim(max(low, -150), min(high, 150))  # where there is little to win, a share says little
             axis.axvline(100, c="black", lw=1, ls=":", zorder=2)
         else:
@@ -222,9 +222,7 @@ def finding(pays):
         sure = own[own.bad.notna()].sort_values(["bad", "most"], ascending=[True, False])
         clips = "one clip" if k == 1 else f"{k} clips"
         if not len(sure):
-            text = (
-                f"With {clips} no student is above dense in any of the {own.n_worlds.max()} worlds, with its interval."
-            )
+            text = f"With {clips} no student is above dense in any of the {own.n_worlds.max()} worlds."
             rows.append((k, "", text))
             continue
         one = sure.iloc[0]
