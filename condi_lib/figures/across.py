@@ -2,8 +2,9 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
-from condi_lib.figures.sampling import _dense, _draw_lines, _line_of_dense, _ticks
+from condi_lib.figures.sampling import _dense, _draw_lines, _ticks
 from condi_lib.figures.style import (
     HIGHLIGHTED,
     SMALL,
@@ -12,7 +13,6 @@ from condi_lib.figures.style import (
     _axes,
     _errors,
     _grid_of_axes,
-    _name_lines,
     _say,
     _style,
     label,
@@ -65,15 +65,21 @@ def _panels_of_dots(table, panels, height=0.17):
         _dots(axis, rows, names, places, value)
         axis.set(title=title, xlabel=x)
         axis.axvline(0, c="black", lw=1, zorder=2)
+        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         _at_least(axis, "x", 4)
-    _legend(figure, axes[0, 0])
+    _legend(figure, axes[0])
     return figure
 
 
-def _legend(figure, axis, ncols=5):
-    handles, labels = axis.get_legend_handles_labels()
+def _legend(figure, axes):
+    """One legend above all panels, of every line that one of them names."""
+    handles = {}
+    for axis in axes:
+        handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+        handles |= {label(line.get_gid()): line for line in axis.lines if line.get_gid()}
     if handles:
-        figure.legend(handles, labels, loc="outside upper center", ncols=ncols, frameon=False)
+        options = {"loc": "outside upper center", "ncols": min(5, len(handles)), "frameon": False}
+        figure.legend(handles.values(), handles.keys(), **options)
 
 
 def gains_at_cost(table, budgets=(0.25, 0.5)):
@@ -121,16 +127,14 @@ def side_by_side(table):
     if table.empty:
         return None
     figure, axes = _grid_of_axes(table.row.nunique(), 3.1, 2, sharex=False, sharey=False)
-    ends = []
     for axis, (row, own) in zip(axes, table.groupby("row", sort=False), strict=True):
         dense = _dense(own)
-        lines = _draw_lines(axis, own, [name for name in CURVES if (own["sampler"] == name).any()], "k", dense)
+        _draw_lines(axis, own, [name for name in CURVES if (own["sampler"] == name).any()], "k", dense)
         _ticks(axis, set(own.k[own.k > 0]))
-        axis.set_title(f"{row}\n{100 * own.good.iloc[0]:.0f} % of the clips are good")
+        axis.axhline(dense, c="black", lw=1, zorder=2, label="dense")
+        axis.set_title(f"{row}: {100 * own.good.iloc[0]:.0f} % of the clips are good")
         axis.set(xlabel="clips kept, K", ylabel="video accuracy (%)")
-        ends.append((axis, lines + _line_of_dense(axis, dense)))
-    for axis, own in ends:
-        _name_lines(axis, own)
+    _legend(figure, axes)
     return figure
 
 
@@ -151,7 +155,7 @@ def when_choosing_pays(table, marks=(), ks=(1, 3, 5)):
     if table.empty:
         return None
     figure, axes = _grid_of_axes(2 * len(ks), 3.2, len(ks), sharex=True, sharey="row")
-    names = [name for name in ("dense", *CURVES) if (table["sampler"] == name).any()]
+    names = [name for name in ("dense", *CURVES) if name != "place" and (table["sampler"] == name).any()]
     for i, axis in enumerate(axes):
         k, value = ks[i % len(ks)], ("accuracy", "gain")[i // len(ks)]
         for name in names if value == "accuracy" else names[1:]:
@@ -170,15 +174,24 @@ def when_choosing_pays(table, marks=(), ks=(1, 3, 5)):
             axis.set_title(f"K = {k}")
         for x, text in (mark for mark in marks if np.isfinite(mark[0])):
             axis.axvline(100 * x, c="0.4", lw=1, ls=":", zorder=1)
-            if value == "gain":
-                side = {"rotation": 90, "va": "top", "ha": "right", "size": SMALL, "c": "0.3"}
-                axis.text(100 * x, 0.98, text, transform=axis.get_xaxis_transform(), **side)
+            if axis is axes[-1]:
+                box = {"fc": "white", "ec": "none", "pad": 1}
+                place = {
+                    "rotation": 90,
+                    "va": "top",
+                    "ha": "center",
+                    "size": SMALL,
+                    "c": "0.3",
+                    "bbox": box,
+                    "zorder": 9,
+                }
+                axis.text(100 * x, 0.97, text, transform=axis.get_xaxis_transform(), **place)
     axes[0].set_ylabel("video accuracy (%)")
     axes[len(ks)].set_ylabel("gain over dense (points)")
     figure.supxlabel(
         "clips of a video on which the teacher is right (%); open marks: worlds without hard videos", size=10
     )
-    _legend(figure, axes[0])
+    _legend(figure, axes)
     return figure
 
 
@@ -208,7 +221,7 @@ def learning_curves(table, ks=(1, 5)):
         axis.minorticks_off()
         _at_least(axis, "y", 4)
     figure.supxlabel("training videos of the samplers", size=10)
-    _legend(figure, axes[0])
+    _legend(figure, axes)
     return figure
 
 

@@ -2,7 +2,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from made import across, lines_of, names_of, overlaps, written
+from made import across, lines_of, written
 
 from condi_lib import figures
 from condi_lib.figures.across import CURVES, STUDENTS
@@ -52,13 +52,16 @@ def test_what_is_not_known_of_any_data_set_says_so():
     assert "not known of these data sets" in written(figure)
 
 
-def test_side_by_side_names_every_line_in_a_panel_a_data_set():
-    figure = figures.side_by_side(across(("planted", "colour", "digit")))
-    assert [axis.get_title(loc="left").split("\n")[0] for axis in figure.axes[:3]] == ["planted", "colour", "digit"]
-    for axis in figure.axes[:3]:
-        assert not overlaps(names_of(axis))
-        assert {text.get_text() for text in names_of(axis)} == {figures.label(name) for name in (*CURVES, "dense")}
-    assert "90 % of the clips are good" in figure.axes[0].get_title(loc="left")
+def test_side_by_side_has_a_panel_a_data_set_and_names_every_line_once():
+    table = across(("planted", "colour", "digit"))
+    figure = figures.side_by_side(table[(table.data_set == "planted") | (table["sampler"] != "truth")])
+    titles = [axis.get_title(loc="left") for axis in figure.axes[:3]]
+    assert titles == [
+        f"{name}: {n} % of the clips are good" for name, n in (("planted", 90), ("colour", 50), ("digit", 10))
+    ]
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert len(named) == len(set(named)) and set(named) == {figures.label(name) for name in (*CURVES, "dense")}
+    assert len(lines_of(figure)["condi_sr"]) == 3 and len(lines_of(figure)["truth"]) == 1
 
 
 def test_worlds_are_joined_by_their_share_of_good_clips_and_those_without_hard_videos_stand_apart():
