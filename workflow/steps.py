@@ -28,7 +28,7 @@ def steps(config):
     n_folds = config["notebooks"].get("02_teacher", {}).get("folds", 0)
     folds = [f"teacher_fold{i}.safetensors" for i in range(n_folds)] + ["folds.parquet"] * (n_folds > 1)
     scores = [folder + "/scores.parquet" for folder in trained]
-    tables = ["accuracy_vs_k", "comparisons", "detection", "cost", "videos", "clips", "truth"]
+    tables = ["accuracy_vs_k", "detection", "cost", "videos", "clips", "truth"]
     of_a_run = [f"{name}.parquet" for name in tables] + ["costs.json"]
     of_a_run += [f"{loss}/seed{seed}/scores.parquet" for loss in config["losses"] for seed in config["seeds"]]
     fold_labels = ["in_sample.parquet", "out_of_fold.parquet"] * (n_folds > 1)

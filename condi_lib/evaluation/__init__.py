@@ -11,14 +11,6 @@ from condi_lib.evaluation.accuracy import (
     place_of_truth,
     select_settings,
 )
-from condi_lib.evaluation.across import (
-    Fold,
-    across_differences,
-    across_table,
-    pays_from,
-    pooled,
-    with_savings,
-)
 from condi_lib.evaluation.claims import CLAIMS, claims
 from condi_lib.evaluation.detector import (
     auprc,
@@ -38,6 +30,14 @@ from condi_lib.evaluation.detector import (
 from condi_lib.evaluation.division import divided_probs, division, division_outcomes, division_table, pareto
 from condi_lib.evaluation.groups import by_group, thirds, video_groups
 from condi_lib.evaluation.intervals import BOOTSTRAPS, bootstrap, holm, interval, ratio, resample
+from condi_lib.evaluation.pooling import (
+    Fold,
+    across_differences,
+    across_table,
+    pays_from,
+    pooled,
+    with_savings,
+)
 from condi_lib.evaluation.truth import bounds, clip_kinds, example_table, standing, standing_by_kind, with_truth
 
 __all__ = [

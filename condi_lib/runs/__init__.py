@@ -1,7 +1,7 @@
-from condi_lib.runs.across import finished, groups_of, read_across, read_fold
 from condi_lib.runs.begin import start
 from condi_lib.runs.listing import list_teacher_videos, list_videos, write_truth
 from condi_lib.runs.locks import BusyRun, alone
+from condi_lib.runs.many import finished, groups_of, read_across, read_fold
 from condi_lib.runs.parameters import ROOT, ParameterError, check_parameters, check_values, declared_parameters
 from condi_lib.runs.parts import label_in_parts
 from condi_lib.runs.provenance import SCHEMA, MissingStep, machine, read_provenance, why_stale

@@ -23,7 +23,7 @@ def own(gains=(0.0,), low=-0.005, multiply_adds=(0.3,), seconds_saved=0.4):
 
 
 def verdict(claim, differences=None, table=None):
-    rule = CLAIMS[claim]
+    rule, _ = CLAIMS[claim]
     return rule(
         own() if table is None else table, pd.DataFrame(columns=COLUMNS) if differences is None else differences
     )

@@ -63,9 +63,9 @@ def _name(of):
 def read_fold(run):
     """(evaluation.Fold of a run's test videos, facts: a dict).
 
-    facts: accuracy (notebook 06's table), cost (08's, with multiply-adds and seconds as shares of dense's), videos
-    (names of the test videos), fold, n_train (training videos of the samplers), hard (share of test videos whose motion
-    is another class', of the embedded benchmark; else nan).
+    facts: accuracy (notebook 06's table, with auroc and auroc_within of 07's), cost (08's, with multiply-adds and
+    seconds as shares of dense's), videos (names of the test videos), fold, n_train (training videos of the samplers),
+    hard (share of test videos whose motion is another class', of the embedded benchmark; else nan).
     """
     accuracy_file, clips_file = run.folder / "accuracy_vs_k.parquet", run.folder / "clips.parquet"
     accuracy = run.read_table(accuracy_file, "06_sampling")
@@ -79,8 +79,10 @@ def read_fold(run):
     found, shares = evaluation.join(parts), {name: one.right[0] for name, one in evaluation.join(shares).items()}
     good, shows = shares.pop("good")[0], shares.pop("shows")[0]
     train = run.read_table(clips_file, "03_teacher_labels", ["video"], "train")
+    measured = run.read_table(run.folder / "detection.parquet", "07_fpr_fnr")
+    measured = measured.pivot(index="sampler", columns="measure", values="mean")[["auroc", "auroc_within"]]
     facts = {
-        "accuracy": accuracy,
+        "accuracy": accuracy.join(measured, on="sampler"),
         "cost": _cost(run, accuracy),
         "videos": found["dense"].videos,
         "fold": read_provenance(run.folder / "videos.parquet")["parameters"]["fold"],
@@ -121,8 +123,9 @@ def read_across(run, folders):
     """What notebook 14 tells of all runs in these folders: (across, differences, folds), three tables.
 
     across: a row a (data_set, teacher, sampler, k): evaluation.across_table with_savings, the costs as shares of
-    dense's, n_train and hard (see read_fold). differences: evaluation.across_differences. folds: accuracy and
-    mean_class of each fold and their mean (fold "mean"), with once: is every video a test video once? All that was read
+    dense's, n_train and hard (see read_fold). differences: evaluation.across_differences. folds: accuracy,
+    mean_class, auroc and auroc_within of each fold and their mean (fold "mean"), with once: is every video a test video
+    once? All that was read
     is noted in `run`. Raises MissingStep, and ValueError of groups_of.
     """
     tables = [], [], []
@@ -146,9 +149,10 @@ def read_across(run, folders):
 
 def _of_each(facts):
     """Accuracies fold by fold, and the means over folds, as UCF-101 and HMDB-51 are reported."""
-    columns = ["sampler", "k", "accuracy", "mean_class", "n_videos"]
+    means = ["accuracy", "mean_class", "auroc", "auroc_within"]
+    columns = ["sampler", "k", *means, "n_videos"]
     rows = pd.concat([one["accuracy"][columns].assign(fold=str(one["fold"])) for one in facts], ignore_index=True)
-    means = rows.groupby(["sampler", "k"], sort=False)
-    means = means.agg({"accuracy": "mean", "mean_class": "mean", "n_videos": "sum"}).reset_index()
+    of_all = rows.groupby(["sampler", "k"], sort=False)
+    of_all = of_all.agg({**dict.fromkeys(means, "mean"), "n_videos": "sum"}).reset_index()
     once = not pd.Series(np.concatenate([one["videos"] for one in facts])).duplicated().any()
-    return pd.concat([rows, means.assign(fold="mean")], ignore_index=True)[["fold", *columns]].assign(once=once)
+    return pd.concat([rows, of_all.assign(fold="mean")], ignore_index=True)[["fold", *columns]].assign(once=once)

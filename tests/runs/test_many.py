@@ -37,6 +37,8 @@ def make_run(folder, seed, fold=1, data="list", n_videos=12, prefix="", **parame
     table = evaluation.accuracy_table(found, evaluation.dense_right(arrays[""][0]), found["oracle"])
     sampling = of("06_sampling", losses=["condi_sr"], seeds=[0, 1])
     sampling.write_table(folder / "accuracy_vs_k.parquet", table)
+    detected = pd.concat([evaluation.detection(name, arrays, draws=3) for name in sampler.detectors(arrays)])
+    of("07_fpr_fnr").write_table(folder / "detection.parquet", detected)
     cost = table[~table["sampler"].isin(["oracle"])].rename(columns={"sampler": "setting"}).assign(k_student=0)
     n = table.n_clips[table["sampler"] == "dense"].iloc[0]
     cost = cost.assign(multiply_adds=1.0, share_of_dense=cost.n_clips / n)
@@ -119,6 +121,8 @@ def test_what_is_read_of_all_runs_is_what_their_tables_say(three):
     own = folds[(folds.data_set == "word") & (folds["sampler"] == "condi_sr") & (folds.k == 1)].set_index("fold")
     assert own.accuracy["mean"] == pytest.approx((own.accuracy["1"] + own.accuracy["2"]) / 2)
     assert own.mean_class["mean"] == pytest.approx((own.mean_class["1"] + own.mean_class["2"]) / 2)
+    single = folds[(folds.data_set == "other") & (folds.fold == "mean")].set_index(keys)
+    np.testing.assert_allclose(single.auroc_within.loc[other.index], other.auroc_within)  # notebook 07's, and ours
     assert folds.once.all() and own.n_videos["mean"] == sum(n)
     assert set(differences.data_set) == {"word", "other"} and {"division"} < set(differences["sampler"])
     assert {"word_1/net/clips.parquet", "other/net/costs.json"} <= set(run.inputs)
