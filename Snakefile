@@ -59,7 +59,8 @@ def shown(path):
     if not path.startswith(config["figures_out"]) or not path.endswith((".png", ".json")):
         return path
     kind = "figures" if path.endswith(".png") else "parameters, versions and commit of each figure"
-    return report(path, category=kind, subcategory="{dataset}, {teacher}", labels={"name": path.split("/")[-1]})
+    of = "{dataset}, {teacher}" if "{dataset}" in path else "across data sets"
+    return report(path, category=kind, subcategory=of, labels={"name": path.split("/")[-1]})
 
 
 RUN = STEPS["01_dataset"][0]

@@ -53,8 +53,24 @@ ABLATIONS = {
     "ablations": ("ablations", ("12_ablations/ablations",)),
     "ablations_at_inference": ("", ("12_ablations/inference",)),
 }
+# What notebook 14 makes, of all runs of a profile, and notebook 15 of several profiles
+ACROSS = {
+    "across": ("gains_at_cost", ("14_across/across",)),
+    "recovered": ("recovered", ("14_across/across",)),
+    "side_by_side": ("side_by_side", ("14_across/across",)),
+    "folds": ("", ("14_across/folds",)),
+    "claims": ("", ("14_across/claims",)),
+    "verdicts": ("verdicts", ("14_across/claims",)),
+}
+PAYS = {
+    "when_choosing_pays": ("when_choosing_pays", ()),
+    "learning_curves": ("learning_curves", ()),
+    "finding": ("", ()),
+}
+ALL = {**BACKGROUND, **FIGURES, **ABLATIONS, **ACROSS, **PAYS}
 SOME_ONLY = {"confidence_by_kind", "example"}  # not of all data sets: they need the truth, or show frames
-TABLES = {"ablations_at_inference", "table_1_1", "comparisons", "detection", "summary", "headline"}  # without a picture
+TABLES = {"ablations_at_inference", "table_1_1", "comparisons", "detection", "summary", "headline"}
+TABLES |= {"folds", "claims", "verdicts", "finding"}  # without a picture
 PICTURES = {"framework", "inference", *BACKGROUND}  # without a table
 
 

@@ -34,6 +34,8 @@ FIGURE_FILES = [
     for file in catalogue.files(name)
 ]
 
+ACROSS_FILES = [file for name in catalogue.ACROSS for file in catalogue.files(name)]  # and 14 for all of them
+
 
 def ablation_files(config):
     """What notebook 12 writes: the figure of variants only where the profile has some."""
@@ -92,6 +94,13 @@ def check_profile(config):
             raise ValueError(f"profile: {notebook}: {e}") from e
 
 
+def runs_of(config):
+    """The folders of a profile's runs, one for each data set and teacher."""
+    return [
+        f"{config['out']}/{dataset}/{teacher}" for dataset, teacher in product(config["datasets"], config["teachers"])
+    ]
+
+
 def entry_of(config, key, name):
     """{parameter: value} of an entry of the profile's datasets or teachers (key: dataset, teacher)."""
     short = {"dataset": "root", "teacher": "teacher_checkpoint"}[key]
@@ -101,8 +110,14 @@ def entry_of(config, key, name):
 
 
 def notebook_parameters(config, notebook, wildcards):
-    """{name: value} for papermill, of the notebook (such as "05_train_sampler") with these wildcards."""
+    """{name: value} for papermill, of the notebook (such as "05_train_sampler") with these wildcards.
+
+    Notebook 14 has none: it is of all runs.
+    """
     values = {name: config[name] for name in ("out", "frames", "size")}
+    if notebook == "14_across":
+        values |= {"folders": runs_of(config), "figures_out": config["figures_out"]}
+        return values | config["notebooks"].get(notebook, {})
     values |= {"data_name": wildcards.dataset, "teacher_name": wildcards.teacher}
     entries = entry_of(config, "dataset", wildcards.dataset) | entry_of(config, "teacher", wildcards.teacher)
     known = declared_parameters(notebook)

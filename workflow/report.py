@@ -25,6 +25,9 @@ def main(profile):
         print(Path(shown, "summary.md").read_text())
         print(markdown(stages(f"logs/{run}")))
         print(f"\nFigures and tables: {shown}/\nExecuted notebooks:  {run}/")
+    print("\nThe thesis' claims here:\n")
+    print(Path(config["figures_out"], "verdicts.md").read_text())
+    print(f"All data sets side by side: {config['figures_out']}/, {config['out']}/14_across.ipynb")
 
 
 if __name__ == "__main__":

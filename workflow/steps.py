@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from condi_lib.declared import ROOT, declared_parameters
-from workflow.profile import FIGURE_FILES, ablation_files, notebook_parameters
+from workflow.profile import ACROSS_FILES, FIGURE_FILES, ablation_files, notebook_parameters, runs_of
 
 RUN = "{out}/{{dataset}}/{{teacher}}"
 
@@ -39,6 +39,10 @@ def steps(config):
         )
     }
     networks = networks if config["networks"] else {}
+    tables = ["accuracy_vs_k", "detection", "cost", "videos", "clips", "truth"]
+    of_a_run = [f"{name}.parquet" for name in tables] + ["costs.json"]
+    of_a_run += [f"{loss}/seed{seed}/scores.parquet" for loss in config["losses"] for seed in config["seeds"]]
+    of_a_run += [f"{name}/seed{seed}/scores.parquet" for name in config["networks"] for seed in config["seeds"]]
     fold_labels = ["in_sample.parquet", "out_of_fold.parquet"] * (n_folds > 1)
     return {
         "00_background": (run, [], [], 1),
@@ -105,6 +109,13 @@ def steps(config):
             + [f"{run}/{step}.ipynb" for step in ("06_sampling", "07_fpr_fnr", "08_flops_and_time")],
             1,
         ),
+        "14_across": (
+            config["out"],
+            ["across.parquet", "folds.parquet", "claims.parquet"]
+            + [f"{config['figures_out']}/{file}" for file in ACROSS_FILES],
+            [f"{one}/{name}" for one in runs_of(config) for name in of_a_run],
+            1,
+        ),
     }
 
 
@@ -114,7 +125,10 @@ def paths(folder, outputs):
 
 
 def _jobs(config, notebook, outputs):
-    """The wildcards of each job that the step's outputs stand for."""
+    """The wildcards of each job that the step's outputs stand for; of 14, which is of all runs, one without any."""
+    if notebook == "14_across":
+        yield SimpleNamespace()
+        return
     names = {key: list(config[f"{key}s"]) for key in ("dataset", "teacher")}
     if any("{loss}" in path for path in outputs):
         students = [(loss, seed) for loss in config["losses"] for seed in config["seeds"]]
@@ -140,7 +154,7 @@ def _graph(config):
         for name, (_, _, inputs, _) in table.items()
     }
     # it waits for executed notebooks
-    needs["09_figures"] = [name for name in table if name not in ("09_figures", "12_ablations")]
+    needs["09_figures"] = [name for name in table if name not in ("09_figures", "12_ablations", "14_across")]
     return made_by, needs
 
 
@@ -181,7 +195,7 @@ def stale_files(config, targets=()):
     from condi_lib.runs.parameters import found_paths
     from condi_lib.runs.provenance import made_with
 
-    found, known, wanted, again = {}, {}, upstream(config, targets), {}
+    found, known, wanted, again = {}, {}, upstream(config, targets), {}  # again: {run: notebooks that run again}
     needs = _graph(config)[1]
     for notebook, (folder, outputs, _, _) in steps(config).items():
         if notebook not in wanted:
@@ -191,8 +205,10 @@ def stale_files(config, targets=()):
         for wildcards in _jobs(config, notebook, outputs):
             values = declared | notebook_parameters(config, notebook, wildcards)
             parameters = made_with(values | found_paths(notebook, values))
-            run = RUN.format(out=config["out"]).format(**vars(wildcards))
+            run = folder_of_run(config, wildcards)
             before = again.setdefault(run, set())
+            if run == config["out"]:  # it needs all of them
+                before = again[run] = set().union(*again.values())
             for path in {path.format(**vars(wildcards)) for path in outputs}:
                 if path.endswith((".parquet", ".safetensors", ".json")) and Path(path).exists():
                     reason = why_stale(path, notebook, parameters, known) or _of_another_run(path, run)
@@ -202,6 +218,11 @@ def stale_files(config, targets=()):
                         found[path] = reason
                         before.add(notebook)
     return found
+
+
+def folder_of_run(config, wildcards):
+    """The folder of a job's run; `out` for a job without wildcards."""
+    return RUN.format(out=config["out"]).format(**vars(wildcards)) if vars(wildcards) else config["out"]
 
 
 def _of_another_run(path, run):

@@ -85,6 +85,7 @@ WORLDS = {
     "tiny": {"trimmed_train": 40, "trimmed_val": 100, "train": 120, "val": 60, "test": 150},
     "quick": {"trimmed_train": 2400, "trimmed_val": 300, "train": 300, "val": 150, "test": 300},
     "ablations": {"trimmed_train": 3000, "trimmed_val": 300, "train": 500, "val": 200, "test": 500},
+    "pays": {"trimmed_train": 40, "trimmed_val": 100, "train": 500, "val": 200, "test": 1000},
     "reference": {"trimmed_train": 3000, "trimmed_val": 300, "train": 2000, "val": 500, "test": 2000},
 }
 

@@ -11,6 +11,7 @@ from condi_lib.evaluation.accuracy import (
     place_of_truth,
     select_settings,
 )
+from condi_lib.evaluation.claims import CLAIMS, claims
 from condi_lib.evaluation.detector import (
     auprc,
     aurc,
@@ -29,14 +30,26 @@ from condi_lib.evaluation.detector import (
 from condi_lib.evaluation.division import divided_probs, division, division_outcomes, division_table, pareto
 from condi_lib.evaluation.groups import by_group, thirds, video_groups
 from condi_lib.evaluation.intervals import BOOTSTRAPS, bootstrap, holm, interval, ratio, resample
+from condi_lib.evaluation.pooling import (
+    Fold,
+    across_differences,
+    across_table,
+    pays_from,
+    pooled,
+    with_savings,
+)
 from condi_lib.evaluation.truth import bounds, clip_kinds, example_table, standing, standing_by_kind, with_truth
 
 __all__ = [
     "bounds",
     "BOOTSTRAPS",
+    "CLAIMS",
+    "Fold",
     "Outcomes",
     "accuracy_table",
     "accuracy_vs_k",
+    "across_differences",
+    "across_table",
     "at",
     "auprc",
     "aurc",
@@ -46,6 +59,7 @@ __all__ = [
     "by_group",
     "calibrate",
     "choose_threshold",
+    "claims",
     "clip_kinds",
     "compare",
     "dense_right",
@@ -65,7 +79,9 @@ __all__ = [
     "outcomes",
     "outcomes_of_all",
     "pareto",
+    "pays_from",
     "place_of_truth",
+    "pooled",
     "ratio",
     "reliability",
     "resample",
@@ -75,5 +91,6 @@ __all__ = [
     "standing_by_kind",
     "thirds",
     "video_groups",
+    "with_savings",
     "with_truth",
 ]

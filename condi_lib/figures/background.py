@@ -81,7 +81,11 @@ STUDY = [
     ),
     (
         "go beyond",
-        [("13", "The whole video", "What do the other\nclips tell of a clip?")],
+        [
+            ("13", "The whole video", "What do the other\nclips tell of a clip?"),
+            ("14", "Across data sets", "What holds where?"),
+            ("15", "When choosing pays", "How many clips must\nmislead?"),
+        ],
     ),
 ]
 

@@ -75,4 +75,22 @@ CAPTIONS = {
     "headline": "The study in six lines.",
     "ablations": "What changes when one choice of the method changes. Open marks cannot be told from no difference.",
     "ablations_at_inference": "Choices at inference: how clips' predictions are pooled, and how clips are divided.",
+    "across": (
+        "Gain over dense for a quarter and for half of its multiply-adds, a row a data set: right of the line choosing "
+        "wins."
+    ),
+    "recovered": (
+        "How much of what a perfect choice wins over dense each sampler wins, for a quarter of dense's multiply-adds. "
+        "The oracle knows the class; the truth knows which clips show it."
+    ),
+    "side_by_side": "The same curves on each data set: how far samplers rise above dense, and how much room there is.",
+    "folds": "Accuracy and mean-class accuracy of each fold and their mean, as UCF-101 and HMDB-51 are reported.",
+    "claims": "The thesis' claims on each data set, with the numbers that decide.",
+    "verdicts": "The thesis' claims on each data set.",
+    "when_choosing_pays": (
+        "Worlds from almost only good clips (right) to almost only bad ones (left). Where a line leaves dense, "
+        "choosing clips pays."
+    ),
+    "learning_curves": "What more training videos bring the samplers; the black line is dense.",
+    "finding": "Where choosing clips pays, in a sentence for each K.",
 }

@@ -49,6 +49,7 @@ _STYLES = {
     "oracle": ("#666666", "^", (0, (6, 2))),
     "random": ("#a6a6a6", "x", ":"),
     "equidistant": ("#868686", "d", "--"),
+    "place": ("#868686", "v", (0, (2, 1))),
     "teacher_max": ("#3d3d3d", "X", "-."),
     "st_ent": (_SAND, "s", "-"),
     "st_conf": (_SAGE, "D", "-"),

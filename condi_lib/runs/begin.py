@@ -9,7 +9,8 @@ from condi_lib.runs.locks import will_write
 from condi_lib.runs.parameters import ROOT, STARTED_IN, check_parameters
 from condi_lib.runs.run import Run
 
-READ_ONLY = ("00_background", "10_explore", "11_own_video")
+READ_ONLY = ("00_background", "10_explore", "11_own_video", "15_when_choosing_pays")  # of runs
+OF_MANY = {"14_across": "out", "15_when_choosing_pays": "figures_out"}  # runs: the parameter that is their folder
 
 
 def folder_name(name):
@@ -29,7 +30,8 @@ def start(notebook, scope):
     names = (
         parameters[f"{kind}_name"] or parameters[what] for kind, what in (("data", "dataset"), ("teacher", "teacher"))
     )
-    run = Run(notebook, parameters, Path(parameters["out"]).joinpath(*map(folder_name, names)))
+    folder = Path(parameters["out"]).joinpath(*map(folder_name, names))
+    run = Run(notebook, parameters, Path(parameters[OF_MANY[notebook]]) if notebook in OF_MANY else folder)
     for source in network_sources(parameters["teacher"]):
         run.uses(source)
     if not STARTED_IN.is_relative_to(ROOT) and notebook not in READ_ONLY:

@@ -56,7 +56,7 @@ SHARES = ("max_bad_share", "val_share")
 PATHS = ("root", "annotations", "teacher_checkpoint", "student_checkpoint", "video", "class_names")  # that are read
 MAY_BE_EMPTY = ("variants", "networks", "compared")
 NAMES = ("variant", "variants", "data_name", "teacher_name", "other_teacher")  # of folders
-NOT_EMPTY = ("out", "figures_out", "variants", "other_teacher", "root")
+NOT_EMPTY = ("out", "figures_out", "folders", "variants", "other_teacher", "root")
 MAY_REPEAT = ("student_repeats",)
 
 

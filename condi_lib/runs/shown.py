@@ -7,6 +7,7 @@ import pandas as pd
 from condi_lib import catalogue
 from condi_lib.data import write_atomically
 from condi_lib.data.identity import file_identity
+from condi_lib.runs.parameters import ROOT
 
 
 def make_figures(run, folder, *names):
@@ -20,10 +21,13 @@ def make_figures(run, folder, *names):
     from condi_lib import figures
 
     for name in names:
-        draw, sources = {**catalogue.BACKGROUND, **catalogue.FIGURES, **catalogue.ABLATIONS}[name]
+        draw, sources = catalogue.ALL[name]
         steps = [source.split("/") for source in sources]
         own = run.fresh()  # each figure says what it alone was made from
         tables = [own.read_table(own.folder / f"{table}.parquet", step) for step, table in steps]
+        for step, table in steps:
+            if step == own.notebook:
+                own.note(own.folder / f"{table}.parquet")
         made = getattr(figures, draw)(*tables) if draw else tables[0]
         if made is None:
             made = plt.figure(figsize=(6, 1), layout="none")
@@ -55,6 +59,12 @@ def save_figure(run, folder, name, figure, table):
     there = [folder / f"{name}.{ending}" for ending in endings]
     files = {path.name: file_identity(path)["digest"] for path in there}
     run.write_json(folder / f"{name}.json", values, with_chain=True, files=files)
+
+
+def read_shown(run, path):
+    """A table that save_figure wrote, by its CSV file, noted as read; None where it is not there."""
+    path = ROOT / path
+    return pd.read_csv(run.uses(path)) if path.is_file() else None
 
 
 def markdown(table, digits=4):

@@ -41,9 +41,10 @@ def test_the_plan_for_two_data_sets_two_teachers_six_losses_and_three_seeds(tmp_
     jobs, found = plan(quick(teachers=teachers, **study), tmp_path)
     assert jobs["05_train_sampler"] == 2 * 2 * 6 * 3, found.stdout + found.stderr
     for step in (p.stem for p in (ROOT / "notebooks").glob("*.ipynb")):
-        if not step.startswith(("05", "10", "11")):  # 10 and 11 are for people, not for batches
+        if not step.startswith(("05", "10", "11", "14", "15")):  # 10, 11 and 15 are for people, not for batches
             assert jobs[step] == 4, step
-    assert jobs["total"] == 4 * (11 + 18) + 1
+    assert jobs["14_across"] == 1  # of all of them
+    assert jobs["total"] == 4 * (11 + 18) + 1 + 1
 
 
 def test_a_fault_of_a_profile_is_an_error_before_anything_runs(tmp_path):
@@ -118,15 +119,27 @@ def test_what_a_target_needs_and_what_needs_it():
     assert upstream(config, [scores]) == {
         *("01_dataset", "02_teacher", "03_teacher_labels", "05_train_sampler", "13_context", "06_sampling")
     }
-    assert (
-        upstream(config, []) == set(STEPS_OF_QUICK) == upstream(config, ["09_figures", "12_ablations", "00_background"])
-    )
+    assert upstream(config, []) == set(STEPS_OF_QUICK) == upstream(config, LAST)
     assert downstream(config, ["05_train_sampler"]) == {
-        *("06_sampling", "07_fpr_fnr", "08_flops_and_time", "09_figures", "12_ablations", "13_context")
+        *("06_sampling", "07_fpr_fnr", "08_flops_and_time", "09_figures", "12_ablations", "13_context", "14_across")
     }
+    assert downstream(config, ["08_flops_and_time"]) == {"09_figures", "14_across"}
+    assert not downstream(config, ["14_across"]) and "14_across" not in upstream(config, ["09_figures"])
 
 
 STEPS_OF_QUICK = steps(quick())
+LAST = ["09_figures", "12_ablations", "00_background", "14_across"]
+
+
+def test_notebook_14_needs_every_run_of_the_profile():
+    config = quick(datasets={"a": "x", "b": "y"}, teachers={"t": "", "u": ""}, losses=["condi_sr"], seeds=[0, 1])
+    _, outputs, inputs, _ = steps(config)["14_across"]
+    values = notebook_parameters(config, "14_across", SimpleNamespace())
+    assert values["folders"] == [f"{config['out']}/{run}" for run in ("a/t", "a/u", "b/t", "b/u")]
+    for folder in values["folders"]:
+        for file in ("accuracy_vs_k.parquet", "detection.parquet", "costs.json", "condi_sr/seed1/scores.parquet"):
+            assert f"{folder}/{file}" in inputs
+    assert f"{config['figures_out']}/across.csv" in outputs and not any("{" in path for path in outputs)
 
 
 def test_what_is_made_again_takes_all_that_needs_it_along(tmp_path, monkeypatch):
