@@ -139,11 +139,11 @@ def with_savings(table):
 def pays_from(table):
     """Where a sampler beats dense as clips get worse: a row a (sampler, k).
 
-    table: across_table of several worlds. In the order of their shares of bad clips, it beats dense where the interval of its gain
-    lies above 0: in the worlds around the largest such gain that all have it so. Columns: bad, bad_to (shares of clips on which the
-    teacher is wrong in the first and last of them; nan where there is none), gain, low, high (in the first), most,
-    most_low, most_high, most_bad (the largest gain, and where), hardest (the largest share of bad clips of all),
-    n_worlds.
+    table: across_table of several worlds. It beats dense where the interval of its gain lies above 0: told are, in the
+    order of their shares of bad clips, the worlds around the largest such gain that all have it so. Columns: bad,
+    bad_to (shares of clips on which the teacher is wrong in the first and last of them; nan where there is none), gain,
+    low, high (in the first), most, most_low, most_high, most_bad (the largest gain, and where), hardest (the largest
+    share of bad clips of all), n_worlds.
     """
     rows = []
     for (name, k), own in table.assign(bad=1 - table.good).groupby(["sampler", "k"], sort=False):
