@@ -139,17 +139,17 @@ def with_savings(table):
 def pays_from(table):
     """Where a sampler beats dense as clips get worse: a row a (sampler, k).
 
-    table: across_table of several worlds. In the order of their shares of bad clips, it beats dense in those around the
-    largest gain that all have the interval of their gain above 0. Columns: bad, bad_to (shares of clips on which the
-    teacher is wrong in the first and last of them; nan where there is none), gain, low, high (in the first), most,
-    most_low, most_high, most_bad (the largest gain, and where), hardest (the largest share of bad clips of all),
-    n_worlds.
+    table: across_table of several worlds. It beats dense where the interval of its gain lies above 0: told are, in the
+    order of their shares of bad clips, the worlds around the largest such gain that all have it so. Columns: bad,
+    bad_to (shares of clips on which the teacher is wrong in the first and last of them; nan where there is none), gain,
+    low, high (in the first), most, most_low, most_high, most_bad (the largest gain, and where), hardest (the largest
+    share of bad clips of all), n_worlds.
     """
     rows = []
     for (name, k), own in table.assign(bad=1 - table.good).groupby(["sampler", "k"], sort=False):
         own = own.sort_values("bad", ignore_index=True)
-        best = int(own.gain.argmax())
         above = (own.gain_low > 0).to_numpy()
+        best = int((own.gain.where(above) if above.any() else own.gain).argmax())
         first = best + 1 - int(above[: best + 1][::-1].cumprod().sum())
         last = best - 1 + int(above[best:].cumprod().sum())
         start = own.loc[first, ["bad", "gain", "gain_low", "gain_high"]].to_list() if above[best] else [np.nan] * 4

@@ -147,6 +147,7 @@ def test_what_is_saved_is_read_off_at_the_first_k_that_is_not_below_dense():
         ([-1, 1, 1, 1, -1], 0.3, 0.7),  # where almost none is good there is nothing to choose
         ([1, -1, 1, 1, -1], 0.5, 0.7),  # those beside the largest gain
         ([-1, -1, -1, -1, -1], np.nan, np.nan),
+        ([-1, 1, -1, -1, -1], 0.3, 0.3),  # the largest gain may be chance
     ],
 )
 def test_where_a_sampler_beats_dense(lows, bad, bad_to):
@@ -155,6 +156,7 @@ def test_where_a_sampler_beats_dense(lows, bad, bad_to):
     table = pd.DataFrame({"good": 1 - shares, "gain": gains, "gain_low": 0.001 * np.array(lows), "gain_high": 0.1})
     (row,) = pays_from(table.assign(sampler="condi_sr", k=1).sample(frac=1, random_state=0)).itertuples()
     assert [row.bad, row.bad_to] == pytest.approx([bad, bad_to], nan_ok=True)
-    assert (row.most, row.most_bad, row.hardest, row.n_worlds) == pytest.approx((0.09, 0.7, 0.9, 5))
+    most, most_bad = (0.02, 0.3) if lows[3] < 0 and bad == bad else (0.09, 0.7)
+    assert (row.most, row.most_bad, row.hardest, row.n_worlds) == pytest.approx((most, most_bad, 0.9, 5))
     if bad == bad:
         assert row.gain == gains[np.isclose(shares, bad)][0]
