@@ -76,7 +76,7 @@ def _legend(figure, axes):
     handles = {}
     for axis in axes:
         handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-        handles |= {label(line.get_gid()): line for line in axis.lines if line.get_gid()}
+        handles = {label(line.get_gid()): line for line in axis.lines if line.get_gid()} | handles
     if handles:
         options = {"loc": "outside upper center", "ncols": min(5, len(handles)), "frameon": False}
         figure.legend(handles.values(), handles.keys(), **options)
