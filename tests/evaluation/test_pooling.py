@@ -125,7 +125,7 @@ def test_differences_are_paired_and_of_the_right_two():
 def test_what_only_some_folds_have_is_left_out():
     (one, _), (other, _) = fold_of(3, 20), fold_of(5, 20, losses=("condi_sr",), ks=(1, 3))
     table = across_table([one, other], 50)
-    assert set(table.k) == {1, 3} and "st_ent" not in set(table["sampler"]) and "condi_sr" in set(table["sampler"])
+    assert set(table.k) == {0, 1, 3} and "st_ent" not in set(table["sampler"]) and "condi_sr" in set(table["sampler"])
 
 
 def test_what_is_saved_is_read_off_at_the_first_k_that_is_not_below_dense():

@@ -35,7 +35,7 @@ def make_run(folder, seed, fold=1, data="list", n_videos=12, prefix="", **parame
     arrays = sampler.read_arrays(clips, {"condi_sr": scores})
     found = evaluation.outcomes_of_all(arrays, [1, 3])
     table = evaluation.accuracy_table(found, evaluation.dense_right(arrays[""][0]), found["oracle"])
-    sampling = of("06_sampling", losses=["condi_sr"], seeds=[0, 1])
+    sampling = of("06_sampling", losses=["condi_sr"], networks=[], seeds=[0, 1])
     sampling.write_table(folder / "accuracy_vs_k.parquet", table)
     detected = pd.concat([evaluation.detection(name, arrays, draws=3) for name in sampler.detectors(arrays)])
     of("07_fpr_fnr").write_table(folder / "detection.parquet", detected)
