@@ -1,15 +1,20 @@
 """The networks of a finished run as a Predictor."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
 
-from condi_lib import runs
+from condi_lib import context, runs
 from condi_lib.explore.study import find_runs
 from condi_lib.models import build_student, build_teacher, read_checkpoint
 from condi_lib.models.weights import HEADS
 from condi_lib.predictor import Predictor
 from condi_lib.training import LOSSES
+
+CONTEXTS = [
+    name for name, (_, _, whose) in context.NETWORKS.items() if whose == "student" and name not in context.POLICIES
+]
 
 
 def load_predictor(folder, loss="condi_sr", seed=0, teacher_checkpoint="", class_names=""):
@@ -17,12 +22,16 @@ def load_predictor(folder, loss="condi_sr", seed=0, teacher_checkpoint="", class
 
     folder: runs/<profile>/<dataset>/<teacher>. teacher_checkpoint: a file with other weights for the run's teacher
     network (see models.read_checkpoint), such as published ones; class_names: a text file with its classes, one a line.
-    Raises MissingStep where there is no such run or student; ValueError for an unknown loss, one of teacher_checkpoint
-    and class_names without the other, or class_names of another number than the checkpoint's classes.
+    loss may name a context network of notebook 13, which brings its student and its classes' shares along. Raises
+    MissingStep where there is no such run or student; ValueError for an unknown loss, one of teacher_checkpoint and
+    class_names without the other, or class_names of another number than the checkpoint's classes.
     """
     folder = Path(folder)
-    if loss not in LOSSES:
-        raise ValueError(f"loss: {loss!r} is unknown; expected one of {', '.join(LOSSES)}")
+    if loss not in (*LOSSES, *CONTEXTS):
+        raise ValueError(f"loss: {loss!r} is unknown; expected one of {', '.join((*LOSSES, *CONTEXTS))}")
+    of_videos = {}
+    if loss in CONTEXTS:
+        loss, of_videos = _context(folder, loss, seed)
     if bool(teacher_checkpoint) != bool(class_names):
         empty, given = "class_names", "teacher_checkpoint"
         if class_names:
@@ -50,7 +59,19 @@ def load_predictor(folder, loss="condi_sr", seed=0, teacher_checkpoint="", class
     )
     crops = runs.read_provenance(folder / "clips.parquet")["parameters"]["crops"]
     options = {"class_names": names, "loss": loss, "stride": own["stride"], "crops": crops}
+    options |= of_videos
     return Predictor(*networks, own["frames"], own["size"], **options)
+
+
+def _context(folder, name, seed):
+    """(the loss of the student that it reads, what Predictor takes of a context network)."""
+    file = folder / name / f"seed{seed}" / "network.safetensors"
+    if not file.is_file():
+        raise runs.MissingStep(f"{file} is missing: run notebooks/13_context.ipynb with {name} and seed {seed}")
+    shares = json.loads(file.with_name("shares.json").read_text())
+    shares = {int(k): share for k, share in shares.items() if k != "provenance"}
+    network = context.load_network(name, read_checkpoint(file))
+    return runs.read_provenance(file)["parameters"]["loss"], {"context": network, "shares": shares}
 
 
 def example_video(folder):

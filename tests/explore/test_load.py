@@ -5,7 +5,7 @@ import pytest
 import torch
 from small_run import make_run
 
-from condi_lib import explore, runs
+from condi_lib import context, explore, runs
 from condi_lib.models import build_teacher
 
 
@@ -53,6 +53,25 @@ def test_a_student_that_only_ranks_is_shown_by_rank(root):
     found = explore.load_predictor(folder(root), "st_ent")(next(root.glob("*.mp4")), k=1)
     shown = explore.view_of(found)[0].confidence.to_numpy()
     assert shown[np.argmax(found["score"])] == 1 and ((shown >= 0) & (shown <= 1)).all()
+
+
+def test_a_context_network_brings_its_student_and_shares(root):
+    torch.manual_seed(0)
+    network = context.ContextNetwork(torch.zeros(1029), torch.ones(1029), 4).eval()
+    run = runs.Run("13_context", {"loss": "condi_sr"}, folder(root))
+    place = folder(root) / "context" / "seed0"
+    with pytest.raises(runs.MissingStep, match="network.safetensors is missing: run notebooks/13_context"):
+        explore.load_predictor(folder(root), "context")
+    run.write_weights(place / "network.safetensors", network)
+    run.write_json(place / "shares.json", {0: 1.0, 1: 0.5, 10: 0.25})
+    predict = explore.load_predictor(folder(root), "context")
+    assert predict.shares == {0: 1.0, 1: 0.5, 10: 0.25}
+    video = next(root.glob("*.mp4"))
+    alone = explore.load_predictor(folder(root), "condi_sr")(video, 1)
+    found = predict(video, 1)
+    assert (
+        found["score"] != alone["score"] and sum(found["by_teacher"]) == 1 and not any(predict(video, 0)["by_teacher"])
+    )
 
 
 def test_published_weights_take_their_own_classes(root):
