@@ -5,7 +5,7 @@ import numpy as np
 
 from condi_lib.figures.sampling import _dense, _draw_lines, _line_of_dense
 from condi_lib.figures.style import (
-    HIGHLIGHTED,
+    IN_EVERY_PANEL,
     SMALL,
     WIDTH,
     _at_least,
@@ -33,9 +33,9 @@ def accuracy_vs_cost(table):
     unit = full.iloc[0] / 100 if len(full) else 1e9
     table = table.assign(cost=table.multiply_adds / unit)
     sized = table.groupby("setting").cost.agg(lambda x: x.max() / x.min() > 1.01)
-    names = [n for n in table.setting.unique() if n not in ("division", "dense") and n not in HIGHLIGHTED]
+    names = [n for n in table.setting.unique() if n not in ("division", "dense") and n not in IN_EVERY_PANEL]
     lines, points = [n for n in names if sized[n]], [n for n in names if not sized[n]]
-    lead = [n for n in HIGHLIGHTED if n in table.setting.to_numpy()]
+    lead = [n for n in IN_EVERY_PANEL if n in table.setting.to_numpy()]
     groups = _by_group(lines)
     cheap = groups.pop("without a student", [])
     groups = groups or {"": []}

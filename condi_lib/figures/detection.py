@@ -5,6 +5,7 @@ import numpy as np
 
 from condi_lib.figures.style import (
     HIGHLIGHTED,
+    IN_EVERY_PANEL,
     ORANGE,
     WIDTH,
     _at_least,
@@ -31,7 +32,7 @@ def _curves(table, curve, detection, measure, name, xlabel, ylabel, lower_is_bet
     if table.empty:
         return None, ()
     means = _measures(detection, measure)
-    always = [n for n in ("teacher_max", *HIGHLIGHTED) if (table.sampler == n).any()]
+    always = [n for n in ("teacher_max", *IN_EVERY_PANEL) if (table.sampler == n).any()]
     groups = _by_group([n for n in table.sampler.unique() if n not in always]) or {"": []}
     names = sorted(table.sampler.unique(), key=lambda n: means.get(n, (np.inf,))[0] * (1 if lower_is_better else -1))
     columns = min(3, max(2, len(groups)))

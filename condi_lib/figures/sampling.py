@@ -6,6 +6,7 @@ import numpy as np
 from condi_lib.figures.style import (
     BLUE,
     HIGHLIGHTED,
+    IN_EVERY_PANEL,
     WIDTH,
     _at_least,
     _axes,
@@ -80,7 +81,7 @@ def accuracy_vs_k(table):
         return None
     dense = _dense(table)
     names = [n for n in table.sampler.unique() if n != "dense"]
-    lead = [n for n in HIGHLIGHTED if n in names]
+    lead = [n for n in IN_EVERY_PANEL if n in names]
     groups = _by_group([n for n in names if n not in lead])
     without = groups.pop("without a student", None)
     if without is None and not groups:

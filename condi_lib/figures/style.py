@@ -42,7 +42,8 @@ BLUE, ORANGE = "#0072b2", "#d55e00"  # good and bad, where there are two sides; 
 
 # Greys with a tint, of different brightness: only what is highlighted has a full colour
 _SLATE, _SAND, _SAGE, _PLUM = "#4d5b6b", "#a5855f", "#93ab90", "#7d6280"
-HIGHLIGHTED = ("condi_sr",)
+HIGHLIGHTED = ("condi_sr", "context")
+IN_EVERY_PANEL = HIGHLIGHTED[:1]  # what all groups are seen against
 # sampler: (colour, marker, dashes)
 _STYLES = {
     "dense": ("#000000", "*", "-"),
@@ -55,6 +56,7 @@ _STYLES = {
     "st_conf": (_SAGE, "D", "-"),
     "bce_c": (_SLATE, "^", "-"),
     "condi_sr": (BLUE, "o", "-"),
+    "context": (ORANGE, "s", "-"),
     "st_ent_scaled": (_SAND, "v", "-"),
     "mc_dropout": (_SLATE, "P", "-"),
     "sc_saliency": (_SAGE, "<", "-"),
