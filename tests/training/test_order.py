@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import make_videos
+from conftest import bit_for_bit, make_videos
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_resume import breaking_off
@@ -93,6 +93,7 @@ def same(a, b):
     return a[0].equals(b[0]) and all(torch.equal(a[1][name], b[1][name]) for name in a[1])
 
 
+@bit_for_bit
 @pytest.mark.parametrize("loss", ["bce_c", "condi_sr_rank"])
 def test_a_training_on_what_memory_does_not_hold_goes_on_bit_for_bit(videos, tmp_path, loss):
     whole = fit(videos, loss)

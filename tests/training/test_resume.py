@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import bit_for_bit
 from test_training import RandomClips
 
 from condi_lib import training
@@ -60,6 +61,7 @@ def same(a, b):
     return a[0].equals(b[0]) and all(torch.equal(a[1][name], b[1][name]) for name in a[1])
 
 
+@bit_for_bit
 @pytest.mark.parametrize("loss", training.LOSSES)
 def test_a_training_broken_off_goes_on_as_if_nothing_had_been(loss, tmp_path):
     whole = fit(loss)
@@ -91,6 +93,7 @@ if __name__ == "__main__":  # the process that the next test kills
     sys.exit()
 
 
+@bit_for_bit
 def test_kill_9_at_three_moments_leaves_the_same_weights(tmp_path):
     def command(name):
         (tmp_path / name).mkdir()

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import make_clips, make_videos
+from conftest import bit_for_bit, make_clips, make_videos
 
 from condi_lib import training
 from condi_lib.data import ClipDataset
@@ -39,6 +39,7 @@ def train(loss, seed=0, epochs=1):
     return history, student.state_dict()
 
 
+@bit_for_bit
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(loss):
     (h1, w1), (h2, w2), (_, w3) = train(loss), train(loss), train(loss, seed=1)
