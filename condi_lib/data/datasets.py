@@ -192,15 +192,17 @@ def _each_file_in_one_split(videos, notes):
     return videos.assign(source=source).drop(columns="file").reset_index(drop=True)
 
 
-def find_teacher_videos(dataset, root, videos, teacher_segments=True):
+def find_teacher_videos(dataset, root, videos, kind="trimmed"):
     """The videos that the teacher learns from (splits train and val), given the data set's probed video table.
 
     planted: a trimmed, clean split of its own. A list with a split `teacher`: those videos, a tenth of them for val;
     GRID too, with each training segment at several starts (grid.SHIFTS).
-    ActivityNet: the annotated segments, each with its own label (teacher_segments=False: whole videos); one outside its
-    video is a bad row. Elsewhere the data set's own train split, which the teacher then memorises: labels on that
+    ActivityNet: the annotated segments, each with its own label; one outside its video is a bad row. Elsewhere, and
+    everywhere with kind "untrimmed", the samplers' own train split, which the teacher then memorises: labels on that
     split say little (see notebook 03).
     """
+    if kind == "untrimmed":
+        return videos[videos.split.isin(("train", "val"))].reset_index(drop=True)
     if dataset == "planted":
         videos = probe_videos(_read_layout("planted", Path(root) / "trimmed"))
         return videos[videos.split != "test"].reset_index(drop=True)
@@ -209,7 +211,7 @@ def find_teacher_videos(dataset, root, videos, teacher_segments=True):
         own = carve(own.assign(split="train"), "train", "val", 0.1, seed=0)
         return shifted(own) if dataset == "grid" else own
     videos = videos[videos.split.isin(("train", "val"))].reset_index(drop=True)
-    return _segments(videos) if "segments" in videos and teacher_segments else videos
+    return _segments(videos) if "segments" in videos else videos
 
 
 def _planted_truth(root, videos, word, annotations):

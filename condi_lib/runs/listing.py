@@ -108,10 +108,10 @@ def write_truth(run, videos):
 def list_teacher_videos(run, videos):
     """The videos that the teacher learns from, given the study's; writes teacher_videos.parquet, returns the table."""
     p = run.parameters
-    if p["dataset"] == "planted":
+    if p["dataset"] == "planted" and p["teacher_videos"] == "trimmed":
         for name in ("classInd.txt", "trainlist01.txt", "vallist01.txt"):
             run.uses(ROOT / p["root"] / "trimmed" / name)
-    found = _identified(find_teacher_videos(p["dataset"], p["root"], videos, p["teacher_segments"]))
+    found = _identified(find_teacher_videos(p["dataset"], p["root"], videos, p["teacher_videos"]))
     path = run.folder / "teacher_videos.parquet"
     if not run.stands(path, found):
         run.write_table(path, found, [ON_DISK])
@@ -144,7 +144,7 @@ def changed(path, provenance):
             return f"video {min(names)} is {what[0] if what else 'listed otherwise'}"
         if values_digest(found.attrs["missing"]) != provenance["missing"]:
             return "the list of videos changed"
-    elif parameters["dataset"] == "planted":
+    elif parameters["dataset"] == "planted" and parameters["teacher_videos"] == "trimmed":
         here = set(map(str, (Path(parameters["root"]) / "trimmed").rglob("*.mp4")))
         if extra := here ^ set(known.path):
             return f"the teacher's video {min(extra)} is new or gone"

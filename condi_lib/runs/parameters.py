@@ -26,6 +26,7 @@ CHOICES = {
     "student_width": tuple(WIDTHS),
     "labels": ("clips", "in_sample", "out_of_fold"),
     "crops": (1, 3),
+    "teacher_videos": ("trimmed", "untrimmed"),
 }
 AT_LEAST = {
     **dict.fromkeys(("ks", "division_ks", "division_k", "student_repeats", "frames", "stride"), 1),

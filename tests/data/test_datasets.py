@@ -226,7 +226,7 @@ def test_activitynets_teacher_learns_from_segments(tree):
     }
     assert found.video.is_unique and set(found.source) == {"v_a", "v_b"}
     assert of_a.error[~of_a.ok].str.contains("is outside its 9 frames").sum() == 2 == (~of_a.ok).sum()
-    whole = find_teacher_videos("activitynet", root, videos, teacher_segments=False)
+    whole = find_teacher_videos("activitynet", root, videos, kind="untrimmed")
     assert set(whole.video) == {"v_a", "v_b"}
 
 
@@ -314,3 +314,10 @@ def test_what_is_found_can_be_read(tree):
     videos = find_videos("ucf101", ucf_tree(tree))
     clips = read_clips(videos.path[0], 4, 32)
     assert clips.shape == (3, 3, 4, 32, 32) and clips.float().std() > 1
+
+
+def test_a_teacher_of_untrimmed_videos_learns_from_the_samplers(tmp_path):
+    videos = pd.DataFrame({"video": list("abcde"), "split": ["train", "val", "test", "teacher", "train"]})
+    for dataset in ("planted", "list", "grid"):
+        found = find_teacher_videos(dataset, tmp_path, videos, kind="untrimmed")
+        assert dict(zip(found.video, found.split, strict=True)) == {"a": "train", "b": "val", "e": "train"}
