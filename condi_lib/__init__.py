@@ -1,6 +1,6 @@
 """Confidence distillation: an expensive teacher need not see every clip of a video.
 
-    from condi_lib import Predictor, build_student, build_teacher, shipped_predictor
+    from condi_lib import Predictor, build_student, build_teacher, shipped_predictor, train_sampler
 
     predict = shipped_predictor()           # the embedded benchmark's networks, straight after a clone
     predict("video.mp4", k=3)               # the student scores all clips, the teacher sees the best three
@@ -11,9 +11,11 @@
     found = predict("video.mp4", k=5, k_student=2)
     found["top5"], found["by_teacher"], found.table()
 
+    predict = train_sampler(teacher, "my_videos", loss="condi_sr")  # folders of classes, which the teacher has not seen
+
 A study goes through the notebooks: videos (01), teacher (02), its labels (03), oracle (04), a student (05), samplers
 (06), error rates (07), cost (08), figures (09). Rooms: data, models, losses, labelling, training, sampler, evaluation,
-figures, predictor, runs, explore.
+context, figures, predictor, runs, explore.
 """
 
 import importlib
@@ -27,6 +29,7 @@ _NAMES = {  # where each name lives; loaded when it is asked for
     "load_predictor": "explore",
     "read_clips": "data",
     "shipped_predictor": "predictor",
+    "train_sampler": "quick",
 }
 
 __all__ = [*_NAMES]
