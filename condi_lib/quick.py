@@ -33,10 +33,11 @@ def train_sampler(
 
     teacher: any module that maps float [B, 3, F, H, W] to logits [B, C]; its `input`, if it has one, says which pixels
     it wants (models.as_input). It should not have learnt from these videos: it is right too often there. videos: a
-    folder of class folders (in the order of their names the teacher's classes), or a video table with the columns video, path, label; where it has a column split, those of
-    train. student: as build_student gives it, else a small untrained one; trained in place. class_names: C names; of a
-    folder they are known. loss, epochs, lr, ...: as in notebook 05. Shows progress. Raises ValueError for a teacher
-    that is no module, columns that are missing, an unknown loss; VideoError where too many videos cannot be read.
+    folder of class folders, in the order of whose names the teacher has its classes, or a video table with the columns
+    video, path, label; where it has a column split, those of train. student: as build_student gives it, else a small
+    untrained one; trained in place. class_names: C names; of a folder they are known. loss, epochs, lr, ...: as in
+    notebook 05. Shows progress. Raises ValueError for a teacher that is no module, columns that are missing, an unknown
+    loss; VideoError where too many videos cannot be read.
     """
     if not isinstance(teacher, torch.nn.Module):
         raise ValueError(f"teacher: found a {type(teacher).__name__}, expected a torch.nn.Module from clips to logits")
