@@ -1,5 +1,5 @@
-# make reproduce: the whole study; make test: the tests; make book: HTML pages; make lab: JupyterLab, after a tiny study for
-# its notebooks 10 and 11 (as root in a container: make lab LAB=--allow-root)
+# make reproduce: the whole study; make test: the tests; make book: HTML pages; make lab: JupyterLab on its start page, after a tiny study
+# for notebooks 10 and 11 (as root in a container: make lab LAB=--allow-root)
 PROFILE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
@@ -38,7 +38,7 @@ lint: .venv/installed
 	$(BIN)/ruff format --check
 
 lab: .venv/installed runs/tiny/planted/resnext14_small/costs.json
-	$(BIN)/jupyter lab $(LAB) notebooks
+	$(BIN)/jupyter lab $(LAB) start.ipynb
 
 runs/tiny/planted/resnext14_small/costs.json: | .venv/installed
 	$(BIN)/snakemake $@ --configfile config/tiny.yaml --cores all --quiet rules

@@ -14,7 +14,7 @@ from condi_lib.data.planted import write_video
 from condi_lib.runs import ROOT, check_values, declared_parameters
 from workflow.profile import KEYS
 
-PAGES = sorted((ROOT / "docs").glob("*.md")) + [ROOT / "CONTRIBUTING.md"]
+PAGES = sorted((ROOT / "docs").glob("*.md")) + [ROOT / "CONTRIBUTING.md", ROOT / "README.md"]
 NOTEBOOKS = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
 TARGETS = set(re.findall(r"^(\S+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
@@ -53,6 +53,7 @@ def home(tmp_path, monkeypatch):
         write_video(grid / "s1" / f"v{i}.mp4", np.roll(numbered_frames(75), i, 0))
         colour = ("blue", "red", "green", "white")[i % 4]
         (grid / "align" / "s1" / f"v{i}.align").write_text(align.replace("blue", colour))
+    write_video(tmp_path / "video.mp4", numbered_frames(40))
     (tmp_path / "networks").mkdir()
     (tmp_path / "networks" / "my_networks.py").write_text(
         "from torch import nn\n\ndef build(num_classes):\n"
