@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-ORDER = ["00", "01", "02", "03", "04", "05", "13", "06", "07", "08", "12", "09", "14", "15", "10", "11"]
+ORDER = ["00", "01", "02", "03", "04", "05", "06", "07", "08", "12", "09", "13", "14", "15", "10", "11"]
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
 

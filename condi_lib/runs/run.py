@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from safetensors.torch import save_file
 
 from condi_lib import evaluation, predictor, sampler
+from condi_lib.context import NETWORKS
 from condi_lib.data import write_atomically
 from condi_lib.data.identity import VOLATILE, TableDigest, file_identity, table_digest, values_digest, weights_digest
 from condi_lib.models import metadata_of
@@ -225,7 +226,8 @@ class Run:
 
         truth: of self.truth(), for the samplers that need it.
         """
-        clips_file, step = self.folder / "clips.parquet", "05_train_sampler"
+        clips_file = self.folder / "clips.parquet"
+        steps = {loss: _step_of(loss) for loss in losses}
         paths = {loss: [self.student_folder(loss, s) / "scores.parquet" for s in seeds] for loss in losses}
         shape = self.parameters["frames"], self.parameters["stride"]
         val = evaluation.with_truth(self.read_table(clips_file, "03_teacher_labels", split="val"), truth, *shape)
@@ -233,7 +235,7 @@ class Run:
         train = sampler.train_arrays(train)
         val_arrays = {"": [_of_itself(sampler.clip_arrays(val), train) if len(val) else None]}
         for loss, files in paths.items():
-            tables = (next(_in_step([val], self.read_in_parts(file, step))) for file in files if len(val))
+            tables = (next(_in_step([val], self.read_in_parts(file, steps[loss]))) for file in files if len(val))
             scored = [_of_itself(sampler.with_scores(val_arrays[""][0], table), train) for table in tables]
             val_arrays[loss] = scored or [None] * len(files)
 
@@ -243,7 +245,8 @@ class Run:
                     yield evaluation.with_truth(part, truth, *shape)
 
         students = {
-            loss: [_in_step(parts(), self.read_in_parts(file, step)) for file in files] for loss, files in paths.items()
+            loss: [_in_step(parts(), self.read_in_parts(file, steps[loss])) for file in files]
+            for loss, files in paths.items()
         }
         for part in parts():
             found = {"": [sampler.clip_arrays(part)]}
@@ -261,9 +264,8 @@ class Run:
 
     def read_scores(self, losses, seeds):
         """{loss: [score table of each seed]}. Raises MissingStep for the first that is not there."""
-        step = "05_train_sampler"
         return {
-            loss: [self.read_table(self.student_folder(loss, s) / "scores.parquet", step) for s in seeds]
+            loss: [self.read_table(self.student_folder(loss, s) / "scores.parquet", _step_of(loss)) for s in seeds]
             for loss in losses
         }
 
@@ -296,6 +298,11 @@ class Run:
         if step != self.notebook:
             self.inputs[self.name_of(path)] = found["digest"]
         return path
+
+
+def _step_of(loss):
+    """The notebook that writes the score tables of a loss, or of a network over whole videos."""
+    return "13_context" if loss in NETWORKS else "05_train_sampler"
 
 
 def _of_itself(val, train):
