@@ -99,7 +99,7 @@ def test_the_plan_of_the_ablations(tmp_path):
 def test_the_tiny_profile_is_the_notebooks_own_defaults():
     config = yaml.safe_load((ROOT / "config" / "tiny.yaml").read_text())
     wildcards = SimpleNamespace(dataset="planted", teacher=next(iter(config["teachers"])), loss="condi_sr", seed="0")
-    for notebook in (p.stem for p in (ROOT / "notebooks").glob("*.ipynb")):
+    for notebook in steps(config):
         values = notebook_parameters(config, notebook, wildcards)
         for name in ("figures_out", "data_name", "teacher_name"):  # a folder for each data set
             values.pop(name, None)
