@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy import special
-from tqdm import tqdm
 
 from condi_lib.data import VideoDataset, VideoError, check_bad_share, in_batches
 from condi_lib.models import MonteCarloDropout, WithFeatures, for_inference, mean_over_crops, memory_advice, to_input
+from condi_lib.progress import tqdm
 
 
 def run_over_videos(

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
 
 from condi_lib import flops
 from condi_lib.context import pooled
@@ -25,6 +24,7 @@ from condi_lib.models import (
     mean_over_crops,
     to_input,
 )
+from condi_lib.progress import tqdm
 from condi_lib.sampler import divide
 
 SHIPPED = Path(__file__).parent / "shipped"  # weights of the embedded benchmark's teacher and student's start

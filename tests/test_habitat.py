@@ -1,6 +1,9 @@
 """What stands around the code: the workflow of GitHub, the citation, the pages for contributors."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -32,3 +35,11 @@ def test_files_that_the_pages_name_exist(name):
     paths = re.findall(r"(?:condi_lib|tests|notebooks|config|docs)/[\w/.]*", text)
     for path in links + paths:
         assert (ROOT / path.rstrip(".")).exists(), path
+
+
+def test_progress_is_a_widget_for_a_reader_and_a_line_in_logs():
+    code = "from condi_lib.progress import tqdm; print(tqdm.__module__)"
+    for session, expected in (({}, "tqdm.std"), ({"JPY_SESSION_NAME": "05.ipynb"}, "tqdm.auto")):
+        env = {name: value for name, value in os.environ.items() if name != "JPY_SESSION_NAME"} | session
+        found = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=env, capture_output=True, text=True)
+        assert found.stdout.strip() == expected

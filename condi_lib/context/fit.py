@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import torch
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 from condi_lib import losses
 from condi_lib.context.network import ContextNetwork, pooled
 from condi_lib.labelling import clip_scores
+from condi_lib.progress import tqdm
 
 TAU = 2.0  # temperature of what is distilled
 TERMS = ("z", "classes", "distil", "flattened", "rank")

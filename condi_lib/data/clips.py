@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import torch
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from condi_lib.data.container import MissingClips, printable
 from condi_lib.data.index import note_shown
 from condi_lib.data.store import Store
 from condi_lib.data.stream import read_ahead
 from condi_lib.data.video import VideoError, check_bad_share, read_clips, read_some_clips
+from condi_lib.progress import tqdm
 
 WHOLE = {"start_frame": 0, "end_frame": -1, "turn": 0}  # what a row of a video table says that says nothing
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from condi_lib.data import layouts
 from condi_lib.data.folders import folder
@@ -17,6 +16,7 @@ from condi_lib.data.lists import list_file
 from condi_lib.data.splits import carve, check_splits, in_one_split
 from condi_lib.data.tree import printable
 from condi_lib.data.video import VideoError, check_bad_share, probe
+from condi_lib.progress import tqdm
 
 LAYOUTS = {
     "planted": layouts.ucf101,

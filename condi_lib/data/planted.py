@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 import yaml
 from scipy.ndimage import gaussian_filter
-from tqdm import tqdm
+
+from condi_lib.progress import tqdm
 
 VERSION = 2
 FPS = 25

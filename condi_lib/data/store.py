@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from tqdm import tqdm
 
 from condi_lib.data.files import remove_leftovers, write_atomically
+from condi_lib.progress import tqdm
 
 FORMAT = 1  # of the files; other ones are not read
 RESERVE = 2**30  # bytes that a disk keeps free

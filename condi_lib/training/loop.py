@@ -13,10 +13,10 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, send_to_device, set_seed
 from torch.distributed.nn.functional import all_reduce
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from condi_lib.data import RowsOnDisk, derived_seed, write_atomically
 from condi_lib.models import keep_freed_memory, memory_advice, to_input, without_marks
+from condi_lib.progress import tqdm
 from condi_lib.training.order import EpochSampler, Parts
 
 
