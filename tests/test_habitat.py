@@ -39,7 +39,8 @@ def test_files_that_the_pages_name_exist(name):
 
 def test_progress_is_a_widget_for_a_reader_and_a_line_in_logs():
     code = "from condi_lib.progress import tqdm; print(tqdm.__module__)"
-    for session, expected in (({}, "tqdm.std"), ({"JPY_SESSION_NAME": "05.ipynb"}, "tqdm.auto")):
+    # tqdm.auto: widgets where IPython runs, else this
+    for session, expected in (({}, "tqdm.std"), ({"JPY_SESSION_NAME": "05.ipynb"}, "tqdm.asyncio")):
         env = {name: value for name, value in os.environ.items() if name != "JPY_SESSION_NAME"} | session
         found = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=env, capture_output=True, text=True)
         assert found.stdout.strip() == expected
