@@ -3,6 +3,8 @@
 import json
 import re
 
+import pandas as pd
+
 from condi_lib import catalogue
 from condi_lib.runs import ROOT
 
@@ -24,6 +26,11 @@ def test_the_readmes_numbers_are_the_summarys_of_the_committed_figures():
     for name, row in found.items():
         assert row.items() <= summary[name].items(), name
     assert (SHOWN / "summary.md").read_text() in (ROOT / "docs" / "results.md").read_text()
+
+
+def test_the_readmes_sentence_on_when_choosing_pays_is_the_findings():
+    found = pd.read_csv(ROOT / "figures" / "pays" / "finding.csv").set_index("k").finding
+    assert found[3] in (ROOT / "README.md").read_text()
 
 
 def test_the_readme_is_short():
