@@ -63,7 +63,8 @@ def home(tmp_path, monkeypatch):
     blocks = pd.DataFrame(
         {"path": [f"a/{i}.mp4" for i in range(10)], "class": "a", "block5": [i % 5 for i in range(10)]}
     )
-    blocks.to_csv(tmp_path / "block_folds.csv", index=False)
+    (tmp_path / "data" / "drones").mkdir()
+    blocks.to_csv(tmp_path / "data" / "drones" / "block_folds.csv", index=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -85,7 +86,7 @@ def test_python_blocks_run(text, home):
             arrays = type("Arrays", (), {"mask": np.ones((2, 3), bool)})
             assert made.score(arrays).shape == (2, 3)
     if "drones.csv" in text:
-        table = pd.read_csv("drones.csv")
+        table = pd.read_csv("data/drones.csv")
         for fold in range(1, 6):  # no block is in two roles, and the teacher has two
             assert (table.groupby("block5")[f"split{fold}"].nunique() == 1).all()
             assert table[f"split{fold}"].value_counts().to_dict() == {"teacher": 4, "test": 2, "val": 2, "train": 2}
