@@ -29,6 +29,7 @@ FIGURES = {
     "confidence": ("confidence_histograms", ("07_fpr_fnr/confidence",)),
     "confidence_by_kind": ("confidence_by_kind", ("07_fpr_fnr/confidence_by_kind",)),
     "example": ("example_video", ("07_fpr_fnr/example",)),
+    "sure_videos": ("sure_videos", ("06_sampling/video_curves", "06_sampling/accuracy_vs_k")),
     "cost": ("accuracy_vs_cost", ("08_flops_and_time/cost",)),
     "seconds": ("seconds_per_video", ("08_flops_and_time/seconds",)),
     "headline": (
@@ -68,7 +69,7 @@ PAYS = {
     "finding": ("", ()),
 }
 ALL = {**BACKGROUND, **FIGURES, **ABLATIONS, **ACROSS, **PAYS}
-SOME_ONLY = {"confidence_by_kind", "example"}  # not of all data sets: they need the truth, or show frames
+SOME_ONLY = {"confidence_by_kind", "example", "sure_videos"}  # they need the truth, may show frames, need context
 TABLES = {"ablations_at_inference", "table_1_1", "comparisons", "detection", "summary", "headline"}
 TABLES |= {"folds", "claims", "verdicts", "finding"}  # without a picture
 PICTURES = {"framework", "inference", *BACKGROUND}  # without a table

@@ -39,6 +39,7 @@ from condi_lib.evaluation.pooling import (
     with_savings,
 )
 from condi_lib.evaluation.truth import bounds, clip_kinds, example_table, standing, standing_by_kind, with_truth
+from condi_lib.evaluation.video_calibration import risk_of_videos, video_calibration
 
 __all__ = [
     "bounds",
@@ -69,6 +70,8 @@ __all__ = [
     "division",
     "division_outcomes",
     "division_table",
+    "risk_of_videos",
+    "video_calibration",
     "ece",
     "error_rates",
     "example_table",

@@ -24,6 +24,7 @@ class Outcomes:
     n_clips: np.ndarray  # clips that the teacher classifies
     videos: np.ndarray = None  # str [V]
     labels: np.ndarray = None  # int [V]
+    sure: np.ndarray = None  # the prediction's largest class probability, where it has one: [len(ks), S, V]
 
 
 def outcomes(arrays, scores, ks, average="probs"):
@@ -36,7 +37,9 @@ def outcomes(arrays, scores, ks, average="probs"):
     """
     per_seed = [_chooser(one, arrays) for one in (scores if isinstance(scores, list) else [scores])]
     shape = len(ks), len(per_seed), len(arrays.labels)
-    found = Outcomes(list(ks), *(np.empty(shape) for _ in range(3)), arrays.videos, arrays.labels)
+    right, top5, n_clips, sure = np.empty((4, *shape))
+    sure = sure if average == "probs" else None
+    found = Outcomes(list(ks), right, top5, n_clips, arrays.videos, arrays.labels, sure)
     for s, one in enumerate(per_seed):
         for i, k in enumerate(ks):
             weights, own = one(k), getattr(one, "own", None)
@@ -44,6 +47,8 @@ def outcomes(arrays, scores, ks, average="probs"):
             place = place_of_truth(values, arrays.labels)
             found.right[i, s], found.top5[i, s] = (place == 0).mean(0), (place < 5).mean(0)
             found.n_clips[i, s] = (weights > 0).reshape(-1, *arrays.mask.shape).sum(-1).mean(0)
+            if sure is not None:
+                sure[i, s] = (values.max(-1) / values.sum(-1)).mean(0)
     return found
 
 
@@ -75,18 +80,19 @@ def join(parts):
     for name in list(parts[0]):
         own = [part.pop(name) for part in parts]
         order = np.argsort(np.concatenate([one.videos for one in own]), kind="stable")
-        arrays = (
-            np.concatenate([getattr(one, what) for one in own], axis=-1)[..., order]
-            for what in ("right", "top5", "n_clips", "videos", "labels")
-        )
-        found[name] = Outcomes(own[0].ks, *arrays)
+        arrays = {}
+        for what in ("right", "top5", "n_clips", "videos", "labels", "sure"):
+            if getattr(own[0], what) is not None:
+                arrays[what] = np.concatenate([getattr(one, what) for one in own], axis=-1)[..., order]
+        found[name] = Outcomes(own[0].ks, **arrays)
     return found
 
 
 def at(found, ks):
     """Outcomes at some of their ks."""
     places = [found.ks.index(k) for k in ks]
-    return replace(found, ks=list(ks), **{what: getattr(found, what)[places] for what in ("right", "top5", "n_clips")})
+    measured = {what: getattr(found, what) for what in ("right", "top5", "n_clips", "sure")}
+    return replace(found, ks=list(ks), **{what: None if one is None else one[places] for what, one in measured.items()})
 
 
 def place_of_truth(values, labels):

@@ -108,7 +108,8 @@ class Study:
         if (split, name) not in self._choosers:
             self._choosers[split, name] = sampler.keep(name, self.arrays(split))[0]
         one = self.arrays(split)[SAMPLERS[name].loss][0].take(rows)
-        return self._choosers[split, name].weights(k, one, self.score(split, name)[rows])
+        chooser = self._choosers[split, name]
+        return chooser(k)[rows] if SAMPLERS[name].stops else chooser.weights(k, one, self.score(split, name)[rows])
 
     def answers(self, split, name, k, k_student=0, rows=slice(None)):
         """(probabilities of some videos' predictions [len(rows), C], by_student, by_teacher: bool [len(rows), N]).
@@ -126,7 +127,8 @@ class Study:
             weights = self.kept(split, name, k, rows)
             chooser = self._choosers[split, name]
             own = None if chooser.own is None else chooser.own[rows]
-            total = sampler.blend(one, weights, own, 0.0 if own is None else chooser.share(k))[0]
+            share = 0.0 if own is None else chooser.share(k)
+            total = sampler.blend(one, weights, own, share[rows] if np.ndim(share) else share)[0]
             by_teacher = weights > 0
             by_student = np.zeros_like(by_teacher)
         return total / total.sum(-1, keepdims=True), by_student, by_teacher

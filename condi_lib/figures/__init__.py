@@ -55,6 +55,7 @@ from condi_lib.figures.tables import (
     summary,
 )
 from condi_lib.figures.videos import example_video, video_view
+from condi_lib.figures.whole import division_grid, sure_videos, video_calibration
 
 __all__ = [
     "CAPTIONS",
@@ -106,6 +107,9 @@ __all__ = [
     "shown",
     "side_by_side",
     "split_wide",
+    "sure_videos",
+    "division_grid",
+    "video_calibration",
     "study_map",
     "styled",
     "summary",

@@ -66,6 +66,10 @@ CAPTIONS = {
     "example": (
         "One video: its clips, how sure the teacher is of each, right or wrong, and which a sampler takes first."
     ),
+    "sure_videos": (
+        "Predictions of videos with one clip for the teacher: below the diagonal they are too sure; in the middle, how "
+        "often the surest are wrong. Right: another clip only where the prediction is not sure, or K for all."
+    ),
     "cost": (
         "Accuracy against multiply-adds: up and to the left is better. Ringed points are those that nothing beats "
         "in both."

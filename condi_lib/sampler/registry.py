@@ -27,6 +27,7 @@ from condi_lib.sampler.scores import (
     true_class_prob,
     truth,
 )
+from condi_lib.sampler.stopping import until_sure
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Sampler:
     needs: tuple = ()  # of ClipArrays, beside score: val, train, shows, columns of the score table
     probability: Callable = None  # arrays -> its score as the probability that the teacher is right, where it means one
     classes: Callable = None  # arrays -> class probabilities of its own, float [V, C]; needs val, which weighs them
+    stops: bool = False  # gives the teacher one clip after the other until the prediction with its classes is sure
 
 
 SAMPLERS = {
@@ -103,6 +105,14 @@ SAMPLERS = {
     ),
     "context": Sampler(
         "context", "context", loss="context", needs=("student_logits", "attention"), classes=pooled_classes
+    ),
+    "context_adaptive": Sampler(
+        "context, adaptive K",
+        "context",
+        loss="context",
+        needs=("student_logits", "attention"),
+        classes=pooled_classes,
+        stops=True,
     ),
     "dense_pooled": Sampler(
         "dense, learned pooling",
@@ -170,7 +180,7 @@ def _has(of_seeds, name):
 def detectors(arrays):
     """Those of them whose scores say, clip by clip, how right the teacher will be."""
     named = {name: SAMPLERS[name] for name in available(arrays)}
-    return [name for name, s in named.items() if s.keep is top_k and not s.cheats and name != "random"]
+    return [n for n, s in named.items() if s.keep is top_k and not (s.cheats or s.stops or n == "random")]
 
 
 def only_scores(arrays):
@@ -232,7 +242,7 @@ class Chooser:
 
     weights: Callable
     own: np.ndarray = None  # classes of its own, probabilities [V, C]
-    share: Callable = None  # k -> their share of the prediction
+    share: Callable = None  # k -> their share of the prediction, or that of each video [V, 1]
 
     def __call__(self, k):
         return self.weights(k)
@@ -257,6 +267,8 @@ def _chooser(sampler, arrays, scores, val_scores):
 
     if not sampler.classes:
         return Chooser(weights)
+    if sampler.stops:
+        return Chooser(*until_sure(sampler.classes, arrays, scores, val_scores))
     val = arrays.val
     of_val = sampler.classes(val)
 

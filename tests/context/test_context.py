@@ -192,3 +192,62 @@ def best_share(val, k):
         if right > best[0]:
             best = right, share
     return best[1]
+
+
+def test_one_clip_after_the_other_until_sure_by_brute_force(network):
+    val, test = (toy(60, seed) for seed in (6, 7))
+    val, test = (sampler.with_scores(a, context.context_scores(network, a)) for a in (val, test))
+    arrays = {"": [with_splits(test, val)], "context": [with_splits(test, val)]}
+    (chooser,) = sampler.keep("context_adaptive", arrays)
+    shares = [1.0] + [best_share(val, n) for n in range(1, CLIPS + 1)]
+
+    def by_steps(a, v):  # [(prediction, how sure)] after 0, 1, ... clips
+        found, own = [], sampler.pooled_classes(a)[v]
+        for n, share in enumerate(shares):
+            kept = np.argsort(-a.score[v], kind="stable")[:n]
+            mixed = share * own + ((1 - share) * a.probs[v, kept].mean(0) if n else 0)
+            found.append((mixed.argmax(), mixed.max()))
+        return found
+
+    def stops(steps, threshold):
+        return next((n for n, (_, sure) in enumerate(steps) if sure >= threshold), CLIPS)
+
+    on_val, on_test = ([by_steps(a, v) for v in range(len(a.videos))] for a in (val, test))
+    found = evaluation.outcomes(test, [chooser], [0, 1, 2, CLIPS])
+    for i, k in ((1, 1), (2, 2)):
+        all_sure = sorted({sure for steps in on_val for _, sure in steps})
+        threshold = max(t for t in all_sure if np.mean([stops(s, t) for s in on_val]) <= k)
+        n = [stops(steps, threshold) for steps in on_test]
+        np.testing.assert_array_equal(found.n_clips[i, 0], n)
+        np.testing.assert_array_equal(
+            found.right[i, 0], [steps[m][0] == label for steps, m, label in zip(on_test, n, test.labels, strict=True)]
+        )
+        np.testing.assert_allclose(found.sure[i, 0], [steps[m][1] for steps, m in zip(on_test, n, strict=True)])
+    assert (found.n_clips[0] == 0).all() and (found.n_clips[3] == CLIPS).all()
+    (plain,) = sampler.keep("context", arrays)
+    both = evaluation.outcomes(test, [plain], [0, CLIPS])
+    np.testing.assert_array_equal(found.right[[0, 3]], both.right)
+
+
+def test_division_with_classes_of_its_own_by_brute_force(network):
+    val, test = (toy(40, seed) for seed in (8, 9))
+    val, test = (sampler.with_scores(a, context.context_scores(network, a)) for a in (val, test))
+    arrays = {"": [with_splits(test, val)], "context": [with_splits(test, val)]}
+    rng = np.random.default_rng(0)
+    student = replace(test, student_logits=rng.normal(size=test.logits.shape).astype(np.float32))
+    choosers = sampler.keep("context", arrays)
+    found = evaluation.division_outcomes([student], [0, 1, 3], choosers=choosers)
+    assert found.ks == [(0, 0), (1, 0), (1, 1), (3, 0), (3, 1), (3, 2), (3, 3)]
+    probs = np.exp(student.student_logits) / np.exp(student.student_logits).sum(-1, keepdims=True)
+    entropy = -(probs * np.log(probs)).sum(-1)
+    for i, (k, k_student) in enumerate(found.ks):
+        share = best_share(val, k) if k else 1.0
+        for v in range(len(test.videos)):
+            kept = np.argsort(-test.score[v], kind="stable")[:k]
+            own = kept[np.argsort(entropy[v, kept], kind="stable")[:k_student]]
+            mean = [probs[v, n] if n in own else test.probs[v, n] for n in kept]
+            mixed = share * choosers[0].own[v] + ((1 - share) * np.mean(mean, 0) if k else 0)
+            assert found.right[i, 0, v] == (mixed.argmax() == test.labels[v])
+            assert found.n_clips[i, 0, v] == k - k_student
+    plain = evaluation.outcomes(test, choosers, [0, 1, 3])
+    np.testing.assert_array_equal(found.right[[0, 1, 3]], plain.right)

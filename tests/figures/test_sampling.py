@@ -136,3 +136,14 @@ def test_there_is_no_figure_of_nothing():
     assert figures.ablations(ablated(0.0).iloc[:0]) is None
     columns = ["setting", "decode", "student", "teacher", "total", "accuracy", "pareto"]
     assert figures.seconds_per_video(pd.DataFrame(columns=columns)) is None
+
+
+def test_sure_videos_shows_both_ways_to_stop_and_every_curve():
+    names = ("dense", "condi_sr", "context")
+    line = pd.DataFrame({"x": [0.1, 0.9], "y": [0.2, 0.8]})
+    curves = pd.concat([line.assign(sampler=n, curve=c) for n in names for c in ("reliability", "risk_coverage")])
+    figure = figures.sure_videos(curves, accuracies((*names, "context_adaptive")))
+    sure, risk, stop = figure.axes
+    assert {line.get_gid() for line in risk.lines} == set(names) <= {line.get_gid() for line in sure.lines}
+    assert {line.get_gid() for line in stop.lines} >= {"context", "context_adaptive"}
+    assert {text.get_text() for text in names_of(stop)} == {"until sure", "K for all", "dense"}
