@@ -103,6 +103,18 @@ def test_cut_aways_stand_lowest_in_the_students_rankings():
             assert own.set_index("kind").standing["cutaway"] < own.set_index("kind").standing["clean"], name
 
 
+@pytest.mark.parametrize("sampler", ["dense", "oracle (cheats)", "ConDi-SR"])
+def test_the_tiny_profile_stands_where_the_quick_one_does(sampler):
+    _, tables = outputs("06_sampling", "06-06")
+    tiny = tables[0].set_index("sampler")
+    lines = (ROOT / "figures/quick/planted/resnext14_small/summary.md").read_text().splitlines()
+    head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    quick = pd.DataFrame(rows, columns=head).set_index("sampler")
+    for k in ("K = 1", "K = 5"):
+        (low, high), (other_low, other_high) = (interval(table.loc[sampler, k]) for table in (tiny, quick))
+        assert low <= other_high and other_low <= high
+
+
 def test_one_random_clip_is_far_below_dense():
     table = pd.read_csv(REFERENCE / "accuracy_vs_k.csv")
     first = table[(table.sampler == "random") & (table.k == 1)].iloc[0]
