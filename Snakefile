@@ -2,8 +2,10 @@
 #   snakemake --configfile config/quick.yaml --cores all
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
+from condi_lib.captions import CAPTIONS
 from workflow.profile import check_profile, notebook_parameters
 from workflow.steps import downstream, forget_unfinished, paths, stale_files, steps, upstream
 
@@ -55,12 +57,24 @@ NEEDS = dict.fromkeys(STEPS, (16_000, 120, 0)) | {
 
 
 def shown(path):
-    """The path, on the page of `snakemake --report` if it is a figure or what it was made with."""
-    if not path.startswith(config["figures_out"]) or not path.endswith((".png", ".json")):
+    """The path, on the page of `snakemake --report` if it is a figure, the summary, or what it was made with."""
+    name, _, ending = path.split("/")[-1].rpartition(".")
+    first = name in ("summary", "headline", "verdicts") and ending == "csv"
+    if not path.startswith(config["figures_out"]) or not (first or ending in ("png", "json")):
         return path
-    kind = "figures" if path.endswith(".png") else "parameters, versions and commit of each figure"
+    kind = "1 summary" if first else {"png": "2 figures", "json": "4 parameters, versions and commits"}[ending]
     of = "{dataset}, {teacher}" if "{dataset}" in path else "across data sets"
-    return report(path, category=kind, subcategory=of, labels={"name": path.split("/")[-1]})
+    return report(path, caption=caption_file(name), category=kind, subcategory=of, labels={"name": name})
+
+
+def caption_file(name):
+    """The caption of a figure or table as a file, which is how a report takes it."""
+    file = Path(".snakemake") / "captions" / f"{name}.rst"
+    text = CAPTIONS.get(name, "") + "\n"
+    if not file.exists() or file.read_text() != text:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return str(file.absolute())
 
 
 RUN = STEPS["01_dataset"][0]
@@ -104,7 +118,7 @@ for step, (folder, outputs, inputs, n_threads) in STEPS.items():
             nb=ancient(f"notebooks/{step}.ipynb"),
         output:
             [shown(path) for path in paths(folder, outputs)],
-            nb=report(executed, category="executed notebooks", labels={"name": executed}),
+            nb=report(executed, category="3 executed notebooks", labels={"name": executed}),
         params:
             values=lambda wildcards, step=step: notebook_parameters(config, step, wildcards),
         threads: ALL if n_threads == "all" else n_threads

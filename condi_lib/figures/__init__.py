@@ -1,3 +1,4 @@
+from condi_lib.captions import CAPTIONS
 from condi_lib.figures.across import (
     finding,
     gains_at_cost,
@@ -9,7 +10,6 @@ from condi_lib.figures.across import (
     when_choosing_pays,
 )
 from condi_lib.figures.background import STUDY, cnn_lstm, recurrent_cells, study_map, taxonomy, two_streams
-from condi_lib.figures.captions import CAPTIONS
 from condi_lib.figures.convolutions import (
     conv_2d_3d,
     conv_2plus1d,
