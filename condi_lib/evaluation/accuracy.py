@@ -27,6 +27,9 @@ class Outcomes:
     sure: np.ndarray = None  # the prediction's largest class probability, where it has one: [len(ks), S, V]
 
 
+MEASURED = ("right", "top5", "n_clips", "sure")  # of Outcomes, those at each of its ks
+
+
 def outcomes(arrays, scores, ks, average="probs"):
     """Outcomes of one sampler: every sampler goes through this function.
 
@@ -81,7 +84,7 @@ def join(parts):
         own = [part.pop(name) for part in parts]
         order = np.argsort(np.concatenate([one.videos for one in own]), kind="stable")
         arrays = {}
-        for what in ("right", "top5", "n_clips", "videos", "labels", "sure"):
+        for what in (*MEASURED, "videos", "labels"):
             if getattr(own[0], what) is not None:
                 arrays[what] = np.concatenate([getattr(one, what) for one in own], axis=-1)[..., order]
         found[name] = Outcomes(own[0].ks, **arrays)
@@ -91,7 +94,7 @@ def join(parts):
 def at(found, ks):
     """Outcomes at some of their ks."""
     places = [found.ks.index(k) for k in ks]
-    measured = {what: getattr(found, what) for what in ("right", "top5", "n_clips", "sure")}
+    measured = {what: getattr(found, what) for what in MEASURED}
     return replace(found, ks=list(ks), **{what: None if one is None else one[places] for what, one in measured.items()})
 
 

@@ -92,6 +92,12 @@ def _aurc(right, wrong):
     return ratio((np.diff(taken, prepend=0) * np.nan_to_num(ratio(wrong, taken))).sum(1), taken[:, -1])
 
 
+def _risk(grid, right, wrong):
+    """Risk at each coverage of the grid, of one _cumulative."""
+    taken = right + wrong
+    return np.interp(grid, taken / taken[-1], wrong / taken)
+
+
 def reliability(correct, prob, weights=None, bins=15):
     """(weight, mean probability, share right) in each of `bins` equal bins of [0, 1]: float [B, bins] each.
 
@@ -249,7 +255,7 @@ def detection_curves(name, arrays, points=101):
     for one in _detectors(name, arrays):
         (right,), (wrong,) = _cumulative(one.correct, one.score, None)
         taken = right + wrong
-        curves["risk_coverage"].append(np.interp(grid, taken / taken[-1], wrong / taken))
+        curves["risk_coverage"].append(_risk(grid, right, wrong))
         if right[-1]:
             recall = right / right[-1]
             first = np.minimum(np.searchsorted(recall, grid), len(recall) - 1)

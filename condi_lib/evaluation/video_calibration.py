@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from condi_lib.evaluation.detector import aurc, ece, reliability
+from condi_lib.evaluation.detector import _cumulative, _risk, aurc, ece, reliability
 from condi_lib.evaluation.intervals import _interval, resample
 
 
@@ -41,10 +41,8 @@ def risk_of_videos(found, k, points=101):
     grid, tables = np.linspace(0, 1, points), []
     for name, one in found.items():
         right, sure = one.right[one.ks.index(k)] > 0, one.sure[one.ks.index(k)]
-        order = np.argsort(-sure, axis=1, kind="stable")
-        wrong = np.cumsum(~np.take_along_axis(right, order, 1), 1)
-        taken = np.arange(1, 1 + right.shape[1])
-        risk = [np.interp(grid, taken / len(taken), line / taken) for line in wrong]
+        in_order = (_cumulative(*of_seed, None) for of_seed in zip(right, sure, strict=True))
+        risk = [_risk(grid, right[0], wrong[0]) for right, wrong in in_order]
         tables.append(pd.DataFrame({"sampler": name, "curve": "risk_coverage", "x": grid, "y": np.mean(risk, 0)}))
         (n,), (x,), (y,) = reliability(right.ravel(), np.clip(sure.ravel(), 0, 1))
         enough = n >= 0.01 * right.size

@@ -46,6 +46,9 @@ class Sampler:
     stops: bool = False  # gives the teacher one clip after the other until the prediction with its classes is sure
 
 
+# Classes of its own that a sampler pools over the clips by attention
+POOLED = {"needs": ("student_logits", "attention"), "classes": pooled_classes}
+
 SAMPLERS = {
     "dense": Sampler("dense", "reference", no_score, everything, passes=0),
     "oracle": Sampler("oracle (cheats)", "reference", true_class_prob, passes=0, sees_all=True, cheats=True),
@@ -89,40 +92,12 @@ SAMPLERS = {
     "listen_to_look": Sampler("Listen to Look", "context", loss="listen_to_look"),
     "adaframe": Sampler("AdaFrame", "context", keep=above_threshold, loss="adaframe", needs=("val",)),
     "context_z": Sampler("context, z~ alone", "context", loss="context", probability=own_confidence),
-    "context_attention": Sampler(
-        "context, attention alone",
-        "context",
-        loss="context_attention",
-        needs=("student_logits", "attention"),
-        classes=pooled_classes,
-    ),
-    "context_each": Sampler(
-        "clip by clip, pooled",
-        "context",
-        loss="context_each",
-        needs=("student_logits", "attention"),
-        classes=pooled_classes,
-    ),
-    "context": Sampler(
-        "context", "context", loss="context", needs=("student_logits", "attention"), classes=pooled_classes
-    ),
-    "context_adaptive": Sampler(
-        "context, adaptive K",
-        "context",
-        loss="context",
-        needs=("student_logits", "attention"),
-        classes=pooled_classes,
-        stops=True,
-    ),
+    "context_attention": Sampler("context, attention alone", "context", loss="context_attention", **POOLED),
+    "context_each": Sampler("clip by clip, pooled", "context", loss="context_each", **POOLED),
+    "context": Sampler("context", "context", loss="context", **POOLED),
+    "context_adaptive": Sampler("context, adaptive K", "context", loss="context", **POOLED, stops=True),
     "dense_pooled": Sampler(
-        "dense, learned pooling",
-        "context",
-        keep=everything,
-        loss="dense_pooled",
-        passes=0,
-        sees_all=True,
-        needs=("student_logits", "attention"),
-        classes=pooled_classes,
+        "dense, learned pooling", "context", keep=everything, loss="dense_pooled", passes=0, sees_all=True, **POOLED
     ),
 }
 
