@@ -42,7 +42,7 @@ onstart:
 
 
 ALL = workflow.cores
-SHARE = max(1, ALL // (len(config["datasets"]) * len(config["teachers"])))  # two teachers on a core each beat one on two
+SHARE = max(1, ALL // (len(config["datasets"]) * len(config["teachers"])))  # of a teacher: several are trained side by side
 STEPS = steps(config)
 
 # What a cluster should set aside for a job of real size: MB of memory, minutes, GPUs. Change it for a study with

@@ -13,6 +13,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from condi_lib.models import TEACHER_NAMES, TEACHERS, WIDTHS, build_student, build_teacher, to_input
+from condi_lib.sampler import SAMPLERS
 
 with warnings.catch_warnings():  # fvcore uses torch.jit.script, which warns of its age
     warnings.simplefilter("ignore", FutureWarning)
@@ -144,3 +145,23 @@ def thesis_i3d():
 def per_video(n, k_teacher, student, teacher):
     """Multiply-adds of a video of n clips: all scored by the student, k_teacher classified by the teacher."""
     return n * student + k_teacher * teacher
+
+
+def of_samplers(accuracy, n, student, teacher, of_networks=None):
+    """An accuracy table with the multiply_adds of a video of n clips and their share_of_dense, without who cheats.
+
+    n: mean number of clips of a video; student, teacher: multiply-adds a clip; of_networks: {loss: multiply-adds a
+    video} of networks over whole videos. Columns sampler and k_student are then setting and 0.
+    """
+    table = accuracy[[not SAMPLERS[name].cheats for name in accuracy.sampler]].rename(columns={"sampler": "setting"})
+    specs = table.setting.map(SAMPLERS)
+    seen = table.n_clips.where([not s.sees_all for s in specs], n)
+    cost = per_video(n, seen, np.array([s.passes for s in specs]) * student, teacher)
+    cost += np.array([(of_networks or {}).get(s.loss, 0) for s in specs])
+    return table.assign(k_student=0, multiply_adds=cost, share_of_dense=cost / (n * teacher))
+
+
+def of_division(divided, n, student, teacher):
+    """A division table with multiply_adds and share_of_dense, as of_samplers has them."""
+    cost = per_video(n, divided.n_clips, student, teacher)
+    return divided.assign(multiply_adds=cost, share_of_dense=cost / (n * teacher))

@@ -1,12 +1,11 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from condi_lib import flops
-from condi_lib.models import (
-    build_student,
-    build_teacher,
-)
+from condi_lib.models import build_student, build_teacher
+from condi_lib.sampler import SAMPLERS
 
 
 def test_the_table_of_published_networks():
@@ -53,3 +52,16 @@ def test_counting_by_hand():
     assert flops.count(network, 2, 5) == (3 * 27 * 4 * 2 * 5 * 5, [])
     assert flops.per_video(18, 5, 3, 100) == 18 * 3 + 5 * 100
     assert flops.parameters(network) == 3 * 27 * 4
+
+
+def test_what_each_kind_of_sampler_costs_by_hand():
+    names = ["dense", "random", "condi_sr", "mc_dropout", "teacher_max", "context", "oracle"]
+    accuracy = pd.DataFrame({"sampler": names, "k": 2, "n_clips": [18.5] + [2.0] * 6})
+    table = flops.of_samplers(accuracy, 18.5, 3, 100, {"context": 7}).set_index("setting")
+    expected = {"dense": 1850, "random": 200, "teacher_max": 1850}
+    expected |= {"condi_sr": 18.5 * 3 + 200, "context": 18.5 * 3 + 200 + 7}
+    expected["mc_dropout"] = SAMPLERS["mc_dropout"].passes * 18.5 * 3 + 200
+    assert table.multiply_adds.to_dict() == pytest.approx(expected)  # and no oracle, which cheats
+    assert table.share_of_dense.to_dict() == pytest.approx({k: v / 1850 for k, v in expected.items()})
+    divided = flops.of_division(pd.DataFrame({"k": 5, "k_student": [0, 3], "n_clips": [5.0, 2.0]}), 18.5, 3, 100)
+    assert divided.multiply_adds.tolist() == [555.5, 255.5]

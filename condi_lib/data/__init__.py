@@ -1,12 +1,8 @@
 from condi_lib.data.clips import (
     AUGMENTATIONS,
     ClipDataset,
-    Segment,
     VideoDataset,
-    decoded_folder,
     derived_seed,
-    segments,
-    stored_clips,
     three_crops,
 )
 from condi_lib.data.datasets import (
@@ -21,6 +17,7 @@ from condi_lib.data.datasets import (
 from condi_lib.data.files import remove_leftovers, write_atomically
 from condi_lib.data.index import frame_numbers
 from condi_lib.data.rows import RowsOnDisk
+from condi_lib.data.segment import Segment, decoded_folder, segments, stored_clips
 from condi_lib.data.splits import assign_folds, check_splits
 from condi_lib.data.store import Store
 from condi_lib.data.stream import in_batches, read_ahead

@@ -12,6 +12,7 @@ from condi_lib.evaluation.accuracy import (
     select_settings,
 )
 from condi_lib.evaluation.claims import CLAIMS, claims
+from condi_lib.evaluation.cost import pareto, seconds_table
 from condi_lib.evaluation.detector import (
     auprc,
     aurc,
@@ -27,7 +28,7 @@ from condi_lib.evaluation.detector import (
     reliability,
     score_histogram,
 )
-from condi_lib.evaluation.division import divided_probs, division, division_outcomes, division_table, pareto
+from condi_lib.evaluation.division import divided_probs, division, division_outcomes, division_table
 from condi_lib.evaluation.groups import by_group, thirds, video_groups
 from condi_lib.evaluation.intervals import BOOTSTRAPS, bootstrap, holm, interval, ratio, resample
 from condi_lib.evaluation.pooling import (
@@ -89,6 +90,7 @@ __all__ = [
     "reliability",
     "resample",
     "score_histogram",
+    "seconds_table",
     "select_settings",
     "standing",
     "standing_by_kind",

@@ -67,10 +67,3 @@ def division_table(found, dense, mode="nested"):
 def division(arrays, ks, mode="nested"):
     """division_table of a list of ClipArrays, one a seed."""
     return division_table(division_outcomes(arrays, ks, mode), dense_right(arrays[0]), mode)
-
-
-def pareto(cost, accuracy):
-    """Which points are not dominated, bool [M]: by one that costs no more and is no less accurate, and is not equal."""
-    cost, accuracy = np.asarray(cost), np.asarray(accuracy)
-    no_worse = (cost[:, None] <= cost) & (accuracy[:, None] >= accuracy)  # [i, j]: i against j
-    return ~(no_worse & ~no_worse.T).any(0)

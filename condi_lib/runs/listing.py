@@ -15,8 +15,8 @@ from condi_lib.data import (
     planted,
     probe_videos,
 )
-from condi_lib.data.clips import WHOLE
 from condi_lib.data.identity import file_identity, values_digest
+from condi_lib.data.segment import WHOLE
 from condi_lib.declared import ROOT
 from condi_lib.runs.locks import alone, hold
 

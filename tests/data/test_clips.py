@@ -19,8 +19,8 @@ from condi_lib.data import (
     probe,
     read_clips,
 )
-from condi_lib.data import clips as clips_module
 from condi_lib.data import index as index_module
+from condi_lib.data import segment as segment_module
 from condi_lib.data.clips import recolour
 from condi_lib.data.planted import write_video
 from condi_lib.data.video import read_some_clips
@@ -123,14 +123,14 @@ def streamed(videos, table, workers=0, seed=1, buffer=20, start=0, count=None, *
 @pytest.mark.parametrize("kept", [False, True])
 def test_an_epoch_that_memory_does_not_hold_reads_each_video_once(tmp_path, monkeypatch, workers, kept):
     videos, table = numbered_table(tmp_path, [40, 17, 3, 60, 24, 33])
-    log, read = tmp_path / "log", clips_module.read_some_clips
+    log, read = tmp_path / "log", segment_module.read_some_clips
 
     def logged(path, *args, **options):
         with log.open("a") as file:
             file.write(f"{path}\n")
         return read(path, *args, **options)
 
-    monkeypatch.setattr(clips_module, "read_some_clips", logged)
+    monkeypatch.setattr(segment_module, "read_some_clips", logged)
     store = Store(tmp_path / "store") if kept else None
     data, batches = streamed(videos, table, workers, augment=AUGMENTATIONS["recolour"], decoded=store)
     assert kept or sorted(log.read_text().split()) == sorted(videos.path)

@@ -7,7 +7,7 @@ import os
 import pandas as pd
 import pytest
 
-from condi_lib.data import MIRROR_MATTERS, find_videos, probe_videos
+from condi_lib.data import find_videos, probe_videos
 
 SPLITS = ("train", "val", "test")
 
@@ -214,26 +214,6 @@ def test_a_video_that_lists_name_for_two_splits_is_an_error(make_files, dataset)
         find_videos(dataset, make_files(lists | dict.fromkeys(videos, "")))
 
 
-def test_a_video_listed_twice_for_one_split_is_noted(make_files):
-    files = kinetics_files(a=["train", "val"], b=["train", "val"])
-    want = find_videos("kinetics", make_files(files))
-    files["train.csv"] += files["train.csv"].splitlines()[1] + "\nb,btrain0,1,11,train\na,btrain1,1,11,train\n"
-    found = find_videos("kinetics", make_files(files))
-    pd.testing.assert_frame_equal(found, want)
-    assert (
-        "3 lines name a video again, and the first of each counts; 1 videos are of several classes there"
-        in (found.attrs["notes"])
-    )
-
-
-def test_a_class_spelled_otherwise_in_kinetics_validation_list_is_the_same(make_files):
-    files = kinetics_files(abc=["train", "val"], b=["train", "val"])
-    files["val.csv"] = files["val.csv"].replace("abc,", "Abc,")
-    videos = find_videos("kinetics", make_files(files))
-    assert videos.attrs["classes"] == ["Abc", "b"] and len(videos) == 8
-    assert any("Abc = abc" in note for note in videos.attrs["notes"])
-
-
 def test_a_link_in_another_split_is_an_error_in_published_layouts(make_files):
     root = make_files(ucf_files())
     copy = root / "Bowling/v_Bowling_g01_c01.avi"
@@ -251,76 +231,6 @@ def test_a_name_in_training_and_in_validation_of_moments_is_two_videos(make_file
     found = find_videos("mit", make_files(lists | dict.fromkeys(there, "")))
     assert len(found) == 12 and found.path.is_unique and (found.split == "test").sum() == 6
     assert (found.path.str.contains("/validation/") == (found.split == "test")).all()
-
-
-def kinetics_files(**labels):
-    """Two training and two validation videos of each class; labels: class -> on disk?"""
-    rows = [(c, f"{c}{s}{i}", s) for c in labels for s in ("train", "val") for i in range(2)]
-    files = {
-        f"{s}.csv": KINETICS + "".join(f"{c},{v},1,11,{s}\n" for c, v, of in rows if of == s) for s in ("train", "val")
-    }
-    return files | {f"v/{v}_000001_000011.mp4": "x" for c, v, s in rows if s in labels[c]}
-
-
-def test_the_class_list_is_the_published_one_whatever_is_on_disk(make_files):
-    videos = find_videos(
-        "kinetics", make_files(kinetics_files(a=["train", "val"], b=[], c=["train", "val"], d=["val"]))
-    )
-    assert videos.attrs["classes"] == list("abcd") and set(zip(videos.class_name, videos.label, strict=True)) == {
-        ("a", 0),
-        ("c", 2),
-        ("d", 3),
-    }
-    assert videos.attrs["classes_without_videos"] == ["b"]
-    assert videos.attrs["classes_without_training_videos"] == ["d"]
-    notes = "\n".join(videos.attrs["notes"])
-    assert (
-        "1 of 4 classes have no video here: b" in notes and "1 classes have no training video, but others: d" in notes
-    )
-
-
-def test_a_kinetics_header_with_blanks_is_read_and_a_list_without_labels_is_named(make_files):
-    files = kinetics_files(a=["train", "val"], b=["train", "val"])
-    files["train.csv"] = files["train.csv"].replace("label,", " Label , ")
-    files["test.csv"] = "youtube_id,time_start,time_end,split\nx,1,2,test\n"
-    videos = find_videos("kinetics", make_files(files))
-    assert len(videos) == 8 and videos.attrs["missing"] == []
-    assert any("test.csv has no labels and is left out" in note for note in videos.attrs["notes"])
-
-
-@pytest.mark.parametrize("place", ["", "annotations/"])
-@pytest.mark.parametrize(
-    "stray, text",
-    [
-        ("durations.csv", "id,seconds\na,1\n"),
-        ("class_counts.csv", "label,count\na,3\n"),
-        ("broken.csv", "a,b\n1,2,3\n"),
-        ("binary.csv", b"\xff\xfe\0"),
-        ("empty.csv", ""),
-        ("train_sizes.csv", "file,size\na,1\n"),
-    ],
-)
-def test_a_stray_file_beside_or_above_kinetics_lists_is_passed_over_and_named(make_files, place, stray, text):
-    files = kinetics_files(a=["train", "val"], b=["train", "val"])
-    want = find_videos("kinetics", make_files({place + n if n.endswith("csv") else n: t for n, t in files.items()}))
-    found = find_videos("kinetics", make_files({stray: text}))
-    pd.testing.assert_frame_equal(found, want)
-    assert any(note.startswith("passed over as no list: ") and stray in note for note in found.attrs["notes"])
-
-
-@pytest.mark.parametrize("name", ["train.csv", "kinetics_train.csv", "k600_val.csv", "kinetics-400-test.csv"])
-def test_a_kinetics_list_by_its_name_that_is_none_is_an_error(make_files, name):
-    files = kinetics_files(a=["train", "val"], b=["train", "val"]) | {name: "a,x,1,11,train\n"}
-    with pytest.raises(ValueError, match=f"{name}: has no column youtube_id, but a, x, 1, 11, train; expected Kin"):
-        find_videos("kinetics", make_files(files))
-
-
-def test_kinetics_lists_that_name_no_video_are_an_error(make_files):
-    with pytest.raises(ValueError, match="annotations: .*train.csv name no video with a label"):
-        find_videos("kinetics", make_files({"train.csv": KINETICS, "a.mp4": ""}))
-    with pytest.raises(ValueError, match="durations.csv: has no column youtube_id, but id, seconds; expected"):
-        (make_files({"durations.csv": "id,seconds\n"}) / "train.csv").unlink()
-        find_videos("kinetics", make_files({}))
 
 
 @pytest.mark.parametrize("place", ["", "annotations/"])
@@ -363,28 +273,6 @@ def test_a_training_video_of_activitynet_without_annotations_is_noted(make_files
     )
 
 
-@pytest.mark.parametrize("separator", [";", "\t"])
-def test_a_kinetics_list_that_a_spreadsheet_saved(make_files, separator):
-    files = kinetics_files(a=["train", "val"], b=["train", "val"])
-    want = find_videos("kinetics", make_files(files))
-    files = {name: text.replace(",", separator) for name, text in files.items() if name.endswith("csv")}
-    pd.testing.assert_frame_equal(find_videos("kinetics", make_files(files)), want)
-
-
-@pytest.mark.parametrize(
-    "line, says",
-    [
-        ("a,x,one,11,train", "x has time_start 'one'; expected seconds"),
-        (",x,1,11,train", "x has no label"),
-        ("a,x,1,11,holdout", "split: 'holdout' in .*train.csv"),
-    ],
-)
-def test_bad_lines_of_kinetics_are_named(make_files, line, says):
-    files = kinetics_files(a=["train", "val"])
-    with pytest.raises(ValueError, match=says):
-        find_videos("kinetics", make_files(files | {"train.csv": files["train.csv"] + line + "\n"}))
-
-
 def test_labels_outside_the_class_list_are_errors_that_name_file_and_label(make_files, tmp_path):
     with pytest.raises(
         ValueError, match=r"trainingSet.csv: has class 'zipping', which is not among the 1 of .*categories.txt"
@@ -417,58 +305,3 @@ def test_lists_that_are_there_but_name_nothing_are_named(make_files):
     videos = find_videos("hmdb51", make_files(files | {"wave_test_split1.txt": "x.avi 0\n"}))
     assert videos.attrs["classes"] == ["catch", "clap", "wave"] and videos.attrs["classes_without_videos"] == ["wave"]
     assert any("wave_test_split1.txt names no video" in note for note in videos.attrs["notes"])
-
-
-def jester_files(place="20bn-jester-v1/{}/{:05d}.jpg", n=4):
-    """Ids 1 to 8 for training, 9 to 12 for validation; odd ids show the first class."""
-    classes = ["Swiping Right", "Swiping Left", "Doing other things"]
-    files = {"jester-v1-labels.csv": "".join(f"{name}\n" for name in classes), "jester-v1-test.csv": "99\n98\n"}
-    for split, ids in (("train", range(1, 9)), ("validation", range(9, 13))):
-        files[f"jester-v1-{split}.csv"] = "".join(f"{i};{classes[1 - i % 2]}\n" for i in ids)
-    return files | {place.format(i, frame): "" for i in range(1, 13) for frame in range(1, n + 1)}
-
-
-@pytest.mark.parametrize("place", ["20bn-jester-v1/{}/{:05d}.jpg", "{}/{:05d}.jpg", "a/b/{}/{:05d}.jpg"])
-def test_jester(make_files, place):
-    videos = find_videos("jester", make_files(jester_files(place)))
-    assert videos.attrs["classes"] == ["Swiping Right", "Swiping Left", "Doing other things"]
-    assert videos.attrs["classes_without_videos"] == ["Doing other things"]
-    assert set(videos.video[videos.split == "test"]) == {"9", "10", "11", "12"} and (videos.split == "val").sum() == 2
-    assert (videos.label == 1 - videos.video.astype(int) % 2).all()
-    probed = probe_videos(videos)
-    assert probed.ok.all() and (probed.n_frames == 4).all() and (probed.fps == 12).all()
-    assert (probe_videos(find_videos("jester", make_files({}), fps=30)).fps == 30).all()
-
-
-def test_jester_with_gaps_and_missing_ones(make_files):
-    files = jester_files()
-    del files["20bn-jester-v1/3/00002.jpg"]
-    files = {name: text for name, text in files.items() if not name.startswith("20bn-jester-v1/5/")}
-    videos = find_videos("jester", make_files(files))
-    assert videos.attrs["missing"] == ["5"]
-    bad = probe_videos(videos)
-    assert bad.video[~bad.ok].tolist() == ["3"] and "lacks the picture of number 2" in bad.error[~bad.ok].iloc[0]
-
-
-@pytest.mark.parametrize("start", ["something-something-v2-", "labels/", "labels/something-something-v2-"])
-@pytest.mark.parametrize("place", ["20bn-something-something-v2/{}.webm", "{}.webm", "{}/00001.jpg"])
-def test_something_something(make_files, start, place):
-    of = {0: "Pushing [something] from left to right", 1: "Pushing [something] from right to left"}
-    labels = {text.replace("[", "").replace("]", ""): str(1 - n) for n, text in of.items()}
-    files = {f"{start}labels.json": json.dumps(labels), f"{start}test.json": json.dumps([{"id": "77"}])}
-    for split, ids in (("train", range(1, 9)), ("validation", range(9, 13))):
-        rows = [{"id": str(i), "label": "pushing a cup", "template": of[i % 2], "placeholders": ["a cup"]} for i in ids]
-        files[f"{start}{split}.json"] = json.dumps(rows)
-    videos = find_videos("ssv2", make_files(files | {place.format(i): "" for i in range(1, 12)}))
-    assert videos.attrs["classes"] == ["Pushing something from right to left", "Pushing something from left to right"]
-    assert videos.attrs["missing"] == ["12"] and (videos.split == "test").sum() == 3
-    assert (videos.label == 1 - videos.video.astype(int) % 2).all()
-    with pytest.raises(ValueError, match=r'train.json: found ."id": "1"., expected an object with id and template'):
-        find_videos("ssv2", make_files({f"{start}train.json": '[{"id": "1"}]'}))
-    bad = json.dumps([{"id": "1", "template": "Eating [something]"}])
-    with pytest.raises(ValueError, match=r"train.json, id 1: has class 'Eating something', which is not among the 2"):
-        find_videos("ssv2", make_files({f"{start}train.json": bad}))
-
-
-def test_where_left_and_right_matter():
-    assert {"jester", "ssv2", "planted"} == MIRROR_MATTERS

@@ -5,7 +5,7 @@ import pytest
 import torch
 from conftest import SHARED
 from safetensors.torch import save_file
-from test_checkpoints import public_file, shapes_of
+from weights_by_hand import public_file, shapes_of
 
 from condi_lib import flops
 from condi_lib.models import (
