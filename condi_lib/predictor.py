@@ -198,7 +198,7 @@ class Predictor:
                 if k_student:
                     self._check_classes(own.shape[1], k_student)
                 _check("student", [own, confidence], report)
-                score, confidence = clip_scores(self.loss, own, confidence)
+                score, confidence = clip_scores("condi_sr" if self.context else self.loss, own, confidence)
                 one["own"] = classes
                 entropy, mask = predictive_entropy(own), np.ones((1, len(own)), bool)
                 at_k = len(own) if k is None else k
@@ -227,18 +227,18 @@ class Predictor:
             seconds = {"decode": decode_seconds, "student": student_seconds * m / sum(n)}
             seconds["teacher"] = teacher_seconds * by_teacher / max(1, int(chosen.sum()))
             one |= {name: one[name].tolist() for name in ("by_student", "by_teacher")}
-            top5 = self._top5(self._mixed(one.pop("probs"), one.pop("own", None)))
+            top5 = self._top5(self._mixed(one.pop("probs"), one.pop("own", None), k))
             one |= {"clips": clips[:, self.crops // 2], "multiply_adds": spent, "seconds": seconds}
             results.append(Prediction(top5=top5, **one, **report))
         return results
 
-    def _mixed(self, probs, own):
+    def _mixed(self, probs, own, k):
         """The video's classes: the mean of the chosen clips' probabilities, and of the context network's own."""
         probs = [one for one in probs if len(one)]
         if not probs:
             return own
         probs = np.concatenate(probs)
-        share = 0.0 if own is None else self._share(len(probs))
+        share = 0.0 if own is None else self._share(len(probs) if k is None else k)
         return probs.mean(0) if own is None else (1 - share) * probs.mean(0) + share * own
 
     def _count_video(self, n):

@@ -123,8 +123,8 @@ def notebook_parameters(config, notebook, wildcards):
     known = declared_parameters(notebook)
     if notebook != "02_teacher":
         del entries["teacher_checkpoint"]  # which 11 has for another teacher
-    values |= {name: value for name, value in entries.items() if name in known}
     values |= config["notebooks"].get(notebook, {})
+    values |= {name: value for name, value in entries.items() if name in known}  # of this data set: the closer wins
     if notebook in ("02_teacher", "05_train_sampler", "08_flops_and_time", "12_ablations", "13_context"):
         values |= {name: config[name] for name in ("student_width", "student_repeats")}
     if notebook == "05_train_sampler":

@@ -9,7 +9,7 @@ def pareto(cost, accuracy):
     """Which points are not dominated, bool [M]: by one that costs no more and is no less accurate, and is not equal."""
     cost, accuracy = np.asarray(cost), np.asarray(accuracy)
     no_worse = (cost[:, None] <= cost) & (accuracy[:, None] >= accuracy)  # [i, j]: i against j
-    return ~(no_worse & ~no_worse.T).any(0)
+    return ~(no_worse & ~no_worse.T).any(0) & np.isfinite(accuracy)
 
 
 def seconds_table(medians, known, chosen):
@@ -23,7 +23,7 @@ def seconds_table(medians, known, chosen):
     table = medians.assign(networks=medians.student + medians.teacher)
     table["total"] = table.networks + table.decode
     table["total_over_dense"] = table.total / table.total.iloc[0]
-    table["k"] = table.k.fillna(known.k.min()).astype(int)  # dense is the same at every K
+    table["k"] = table.k.fillna(known.k[known.name == "dense"].min()).astype(int)  # dense is the same at every K
     key = ["name", "k", "k_student"]
     table = table.merge(known[key + KNOWN].drop_duplicates(key), on=key, how="left")
     table["setting"] = [_setting(*row, chosen) for row in table[key].itertuples(index=False)]

@@ -12,8 +12,10 @@ from condi_lib.models.weights import HEADS
 from condi_lib.predictor import Predictor
 from condi_lib.training import LOSSES
 
-CONTEXTS = [
-    name for name, (_, _, whose) in context.NETWORKS.items() if whose == "student" and name not in context.POLICIES
+CONTEXTS = [  # those that rank by z~, as Predictor does
+    name
+    for name, (without, _, whose) in context.NETWORKS.items()
+    if whose == "student" and "z" not in without and name not in context.POLICIES
 ]
 
 

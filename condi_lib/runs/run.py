@@ -240,9 +240,9 @@ class Run:
             val_arrays[loss] = scored or [None] * len(files)
 
         def parts():
-            for part in self.read_in_parts(clips_file, "03_teacher_labels"):
-                if len(part := part[part.split == split]):
-                    yield evaluation.with_truth(part, truth, *shape)
+            groups = self.read_in_parts(clips_file, "03_teacher_labels")
+            for part in whole_videos(some for group in groups if len(some := group[group.split == split])):
+                yield evaluation.with_truth(part, truth, *shape)
 
         students = {
             loss: [_in_step(parts(), self.read_in_parts(file, steps[loss])) for file in files]
@@ -298,6 +298,23 @@ class Run:
         if step != self.notebook:
             self.inputs[self.name_of(path)] = found["digest"]
         return path
+
+
+def whole_videos(tables):
+    """Clip tables cut at the borders of videos, of consecutive ones that cut videos in two, none of them empty."""
+    held = None
+    for table in tables:
+        if held is not None:
+            cut = (table.video == held.video.iloc[-1]).to_numpy()
+            if cut.any():
+                held = pd.concat([held, table[cut]])
+            if cut.all():
+                continue
+            yield held
+            table = table[~cut]
+        held = table
+    if held is not None:
+        yield held
 
 
 def _step_of(loss):

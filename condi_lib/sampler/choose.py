@@ -74,15 +74,17 @@ def equidistant(arrays, scores, k, val_scores=None):
 
 
 def above_threshold(arrays, scores, k, val_scores):
-    """All clips above one threshold for all videos, and each video's best: k on average over the videos of val.
+    """All clips above one threshold for all videos, and each video's best.
 
-    The threshold is val's, so an easy video costs more clips than k, or fewer, as its scores say.
+    The threshold is the lowest at which the videos of val take k clips or less on average, their best included, so a
+    video costs more clips than k, or fewer, as its scores say.
     """
     check_k(k)
     val_mask = arrays.val.mask
-    in_order = np.sort(val_scores[val_mask])[::-1]
-    threshold = in_order[min(k * len(val_mask), len(in_order)) - 1] if k < val_mask.shape[1] else -np.inf
-    return ((scores >= threshold) | select(scores, 1, arrays.mask)) & arrays.mask
+    others = np.sort(val_scores[val_mask & ~select(val_scores, 1, val_mask)])[::-1]  # each video's best is taken anyway
+    n_taken = (k - 1) * len(val_mask)
+    threshold = others[n_taken] if n_taken < len(others) else -np.inf
+    return ((scores > threshold) | select(scores, 1, arrays.mask)) & arrays.mask
 
 
 def weighted_top_k(arrays, scores, k, val_scores=None):

@@ -11,10 +11,13 @@ import pyarrow.parquet
 import pytest
 import torch
 from conftest import make_study, make_videos
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from condi_lib import evaluation, labelling, runs, sampler
 from condi_lib.data import VideoError
 from condi_lib.models import build_teacher
+from condi_lib.runs.run import whole_videos
 
 TESTS = [str(folder) for folder in Path(__file__).resolve().parents[:2]]
 
@@ -191,3 +194,14 @@ def test_a_study_in_parts_is_the_study(tmp_path, group):
         joined = together[name]
         for field in ("right", "top5", "n_clips") if name != "random" else ():  # which draws anew for each part
             np.testing.assert_array_equal(getattr(joined, field), getattr(expected, field), name)
+
+
+@settings(max_examples=60, deadline=None)
+@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=8), size=st.integers(1, 7))
+def test_groups_of_rows_that_cut_videos_in_two_are_cut_at_their_borders(lengths, size):
+    rows = [(f"v{i}", clip) for i, n in enumerate(lengths) for clip in range(n)]
+    table = pd.DataFrame(rows, columns=["video", "clip"])
+    parts = list(whole_videos(table.iloc[start : start + size] for start in range(0, len(table), size)))
+    pd.testing.assert_frame_equal(pd.concat(parts), table)
+    of_parts = [name for part in parts for name in part.video.unique()]
+    assert len(of_parts) == len(set(of_parts)) == len(lengths) and all(map(len, parts))
