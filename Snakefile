@@ -42,6 +42,7 @@ onstart:
 
 
 ALL = workflow.cores
+SHARE = max(1, ALL // (len(config["datasets"]) * len(config["teachers"])))  # two teachers on a core each beat one on two
 STEPS = steps(config)
 
 # What a cluster should set aside for a job of real size: MB of memory, minutes, GPUs. Change it for a study with
@@ -121,7 +122,7 @@ for step, (folder, outputs, inputs, n_threads) in STEPS.items():
             nb=report(executed, category="3 executed notebooks", labels={"name": executed}),
         params:
             values=lambda wildcards, step=step: notebook_parameters(config, step, wildcards),
-        threads: ALL if n_threads == "all" else n_threads
+        threads: {"all": ALL, "share": SHARE}.get(n_threads, n_threads)
         resources:
             mem_mb=NEEDS[step][0],
             runtime=NEEDS[step][1],

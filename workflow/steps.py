@@ -50,21 +50,21 @@ def steps(config):
             run,
             ["videos.parquet", "missing_videos.parquet", "truth.parquet", "table_1_1.parquet"],
             [],
-            "all",
+            "share",
         ),
         "02_teacher": (
             run,
             ["teacher.safetensors", "student_start.safetensors", "teacher_videos.parquet", *folds]
             + ["teacher_history.parquet", "teacher_confidence.parquet", "teacher.json"],
             [run + "/videos.parquet"],
-            "all",
+            "share",
         ),
         "03_teacher_labels": (
             run,
             ["clips.parquet", "labelled_videos.parquet", "label_shares.parquet", *fold_labels],
             [run + "/videos.parquet", run + "/truth.parquet", run + "/teacher.safetensors"]
             + [f"{run}/{name}" for name in folds],
-            "all",
+            "share",
         ),
         "04_oracle": (run, ["oracle.parquet"], [run + "/clips.parquet"], 1),
         "05_train_sampler": (
