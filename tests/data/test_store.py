@@ -10,7 +10,7 @@ import torch
 from conftest import numbered_frames
 from odd_videos import encode, moving, pictures
 
-from condi_lib.data import Segment, Store, VideoError, clips, read_clips, stored_clips
+from condi_lib.data import Segment, Store, VideoError, read_clips, segment, stored_clips
 from condi_lib.data import store as store_module
 from condi_lib.data.planted import write_video
 
@@ -23,7 +23,7 @@ def test_clips_are_kept_and_follow_the_file(numbered_video, tmp_path, monkeypatc
     assert kept.shape == decoded.shape and kept.dtype == torch.uint8
     assert torch.equal(kept, decoded) or quality
     assert (kept.float() - decoded.float()).abs().mean() < 2
-    monkeypatch.setattr(clips, "read_clips", lambda *args, **options: pytest.fail("decoded again"))
+    monkeypatch.setattr(segment, "read_clips", lambda *args, **options: pytest.fail("decoded again"))
     other = Store(tmp_path / "decoded", quality=quality)  # another process' view
     assert torch.equal(stored_clips(Segment(path), 8, 32, other, report=second), kept)
     assert second == first | {"n_decoded": 0}
