@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from condi_lib import context, evaluation, labelling, runs, sampler
+from condi_lib import context, labelling, runs, sampler
 from condi_lib.data import VideoDataset, VideoError, decoded_folder
 from condi_lib.models import build_student, read_checkpoint, to_input
 from condi_lib.progress import tqdm
@@ -23,27 +23,13 @@ from condi_lib.progress import tqdm
 KS = [1, 3, 5, 10]
 
 
-def on_val(network, features, clips):
-    """The network on val: AUROC within videos; accuracy in % at KS, by z~ in context alone and with the classes."""
-    arrays = sampler.with_features(sampler.clip_arrays(clips), features)
-    found = sampler.read_arrays(clips, {"context": [context.network_scores("context", network, arrays)]}, "val")
-    row = {"AUROC within videos": evaluation.mean_auroc_within(found["context"][0], found["context"][0].score)[0]}
-    for name in ("context_z", "context"):
-        right = evaluation.outcomes(found[""][0], sampler.keep(name, found), KS).right.mean((1, 2))
-        row |= {f"{sampler.SAMPLERS[name].label}, K = {k}": 100 * x for k, x in zip(KS, right, strict=True)}
-    return row
-
-
-def batches(reader, truth, rng, batch_videos):
-    """Yields (clips of some videos, uint8 [M, 3, F, H, W]; mask, correct bool [B, N]; logits [B, N, C]; labels [B])."""
+def batches(reader, arrays, rng, batch_videos):
+    """Yields (clips of some videos, uint8 [M, 3, F, H, W]; context.batch_of them). Videos that fail are left out."""
     order = rng.permutation(len(reader))
     for some in np.array_split(order, -(-len(order) // batch_videos)):
-        read = [reader[i][0] for i in some]
-        some = [i for i, clips in zip(some, read, strict=True) if not isinstance(clips, VideoError)]
-        clips = [clips for clips in read if not isinstance(clips, VideoError)]
-        n = max(map(len, clips))
-        part = {name: torch.from_numpy(value[some, :n]) for name, value in truth.items() if name != "labels"}
-        yield torch.cat(clips), part | {"labels": torch.from_numpy(truth["labels"][some])}
+        read = {i: reader[i][0] for i in some}
+        read = {i: clips for i, clips in read.items() if not isinstance(clips, VideoError)}
+        yield torch.cat(list(read.values())), context.batch_of(arrays, list(read))
 
 
 def train_epoch(student, network, loader, optimizer):
@@ -79,17 +65,18 @@ def trial(folder, seed, args):
     arrays = sampler.clip_arrays(train_clips)
     of_train = videos.set_index("video").loc[arrays.videos].reset_index()
     reader = VideoDataset(of_train, p["frames"], p["size"], store, p["stride"])
-    truth = {name: getattr(arrays, name) for name in ("mask", "correct", "logits", "labels")}
     groups = [{"params": student.parameters(), "lr": args.lr}, {"params": network.parameters(), "lr": 10 * args.lr}]
     optimizer, rng = torch.optim.AdamW(groups, weight_decay=0.01), np.random.default_rng(seed)
     torch.manual_seed(seed)
     for epoch in range(args.epochs + 1):
         if epoch:
-            loader = batches(reader, truth, rng, args.batch_videos)
+            loader = batches(reader, arrays, rng, args.batch_videos)
             steps = -(-len(reader) // args.batch_videos)
             train_epoch(student, network, tqdm(loader, desc=f"seed {seed}, epoch {epoch}", total=steps), optimizer)
         features = labelling.clip_features(student, videos[videos.split == "val"], **shape, decoded=store)
-        yield {"epochs together": epoch, "seed": seed} | on_val(network, features, val_clips)
+        yield {"epochs together": epoch, "seed": seed} | runs.context_on_val(
+            network, val_clips, sampler.with_features(sampler.clip_arrays(val_clips), features), KS
+        )
 
 
 def main():

@@ -89,7 +89,10 @@ class Predictor:
     ):
         self.device, self.unseen = device_of(teacher), teacher  # until the first video shows whether its pixels fit
         self.frames, self.size, self.class_names, self.batch_size = frames, size, class_names, batch_size
-        self.loss, self.stride, self.crops = loss, stride, crops
+        self.loss = (
+            loss if context is None else "condi_sr"
+        )  # a context network ranks by z~, whatever its student learnt
+        self.stride, self.crops = stride, crops
         self.context, self.shares = context, shares or {0: 1.0}
         self.networks, self.multiply_adds = {}, {}
         for name, network in (("teacher", teacher), ("student", student)):
@@ -198,7 +201,7 @@ class Predictor:
                 if k_student:
                     self._check_classes(own.shape[1], k_student)
                 _check("student", [own, confidence], report)
-                score, confidence = clip_scores("condi_sr" if self.context else self.loss, own, confidence)
+                score, confidence = clip_scores(self.loss, own, confidence)
                 one["own"] = classes
                 entropy, mask = predictive_entropy(own), np.ones((1, len(own)), bool)
                 at_k = len(own) if k is None else k

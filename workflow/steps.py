@@ -13,8 +13,9 @@ RUN = "{out}/{{dataset}}/{{teacher}}"
 
 
 def steps(config):
-    """{notebook: (its folder, outputs there or as paths, inputs, one thread or all)} of a profile, with wildcards.
+    """{notebook: (its folder, outputs there or as paths, inputs, threads)} of a profile, with wildcards.
 
+    Threads are a number, "all", or "share": those of a data set, where several are trained side by side.
     Samplers take one thread each: two side by side use two cores better than one with two threads. Notebook 08 takes
     all threads, so that nothing else runs while it times.
     """

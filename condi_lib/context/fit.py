@@ -44,7 +44,8 @@ def context_loss(outputs, batch, weights):
     return sum(weights[name] * value for name, value in found.items()), {n: v.item() for n, v in found.items()}
 
 
-def _batch(arrays, rows):
+def batch_of(arrays, rows):
+    """The videos of those rows as tensors, as far as there are any: features, mask, correct, logits, labels."""
     n = arrays.mask[rows].any(0).sum()  # clips of the longest
     values = {"features": arrays.features, "mask": arrays.mask, "correct": arrays.correct, "logits": arrays.logits}
     batch = {name: torch.from_numpy(value[rows, :n]) for name, value in values.items() if value is not None}
@@ -115,7 +116,7 @@ def fit(
         network.train()
         records = []
         for some in np.array_split(order.permutation(len(train.videos)), steps):
-            value, record = loss(_batch(train, some))
+            value, record = loss(batch_of(train, some))
             optimizer.zero_grad()
             value.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -137,7 +138,7 @@ def video_batches(arrays, batch_videos=128):
     """Yields (rows, batch) of consecutive videos, for inference."""
     for start in range(0, len(arrays.videos), batch_videos):
         rows = np.arange(start, min(start + batch_videos, len(arrays.videos)))
-        yield rows, _batch(arrays, rows)
+        yield rows, batch_of(arrays, rows)
 
 
 @torch.inference_mode()

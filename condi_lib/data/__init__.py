@@ -1,10 +1,4 @@
-from condi_lib.data.clips import (
-    AUGMENTATIONS,
-    ClipDataset,
-    VideoDataset,
-    derived_seed,
-    three_crops,
-)
+from condi_lib.data.clips import AUGMENTATIONS, ClipDataset, VideoDataset, derived_seed, three_crops
 from condi_lib.data.datasets import (
     DATASETS,
     MIRROR_MATTERS,

@@ -10,6 +10,7 @@ from condi_lib.runs.shown import make_figures, markdown, read_shown, save_figure
 from condi_lib.runs.size import needed_memory, say_size
 from condi_lib.runs.stages import (
     arrays_with_features,
+    context_on_val,
     features,
     few_clips,
     label,
@@ -31,6 +32,7 @@ __all__ = [
     "alone",
     "arrays_with_features",
     "check_parameters",
+    "context_on_val",
     "check_values",
     "declared_parameters",
     "features",

@@ -13,7 +13,7 @@ import pyarrow.parquet
 import torch
 from accelerate import Accelerator
 
-from condi_lib import context, labelling, sampler, training
+from condi_lib import context, evaluation, labelling, sampler, training
 from condi_lib.data import (
     AUGMENTATIONS,
     MIRROR_MATTERS,
@@ -233,6 +233,19 @@ def arrays_with_features(run, clips, file):
     table = run.read_table(file, run.notebook)
     of_split = {split: clips[clips.split == split] for split in ("train", "val", "test")}
     return {split: sampler.with_features(sampler.clip_arrays(some), table) for split, some in of_split.items()}
+
+
+def context_on_val(network, clips, arrays, ks):
+    """A context network on val: AUROC within videos; accuracy (%) at each K, by z~ alone and with the classes.
+
+    clips: clip table of the split; arrays: its ClipArrays with the features. Returns {column: value}.
+    """
+    found = sampler.read_arrays(clips, {"context": [context.network_scores("context", network, arrays)]}, "val")
+    row = {"AUROC within videos": evaluation.mean_auroc_within(found["context"][0], found["context"][0].score)[0]}
+    for name in ("context_z", "context"):
+        right = evaluation.outcomes(found[""][0], sampler.keep(name, found), ks).right.mean((1, 2))
+        row |= {f"{sampler.SAMPLERS[name].label}, K = {k}": 100 * x for k, x in zip(ks, right, strict=True)}
+    return row
 
 
 def _in_parts(run, file, weights, videos, of, part_videos=500):

@@ -2,10 +2,9 @@
 
 import pandas as pd
 import pytest
+from test_layouts import KINETICS
 
 from condi_lib.data import find_videos
-
-KINETICS = "label,youtube_id,time_start,time_end,split\n"
 
 
 def test_a_video_listed_twice_for_one_split_is_noted(make_files):
