@@ -56,7 +56,8 @@ def accuracy_vs_cost(table):
         if len(divided):
             style = {"mfc": "none", "c": _look("condi_sr")[0]}
             axis.plot(divided.cost, 100 * divided.accuracy, "o", ms=4, alpha=0.7, gid="division", **style)
-        axis.plot(front.cost, 100 * front.accuracy, "o", ms=10, mfc="none", c="black", mew=0.9, gid="front")
+        ringed = front[front.setting.isin([*cheap, *own, *lead, *points, "division"])]
+        axis.plot(ringed.cost, 100 * ringed.accuracy, "o", ms=10, mfc="none", c="black", mew=0.9, gid="front")
         axis.set_title(title)
         ends.append((axis, end))
     axis.set_xscale("log")
