@@ -36,7 +36,7 @@ onstart:
 
     LOCK.enter_context(alone(config["out"], "snakemake"))
     for path, reason in STALE.items():
-        print(f"made again: {path}, because {reason}", file=sys.stderr)
+        print(f"recomputed: {path}, because {reason}", file=sys.stderr)
     if workflow.dag_settings.forceall:
         forget_unfinished(config["out"])
 

@@ -28,7 +28,7 @@ CAPTIONS = {
     ),
     "accuracy_vs_k": (
         "Accuracy as the teacher sees more clips, one scale in all panels. A band that leaves the line of dense "
-        "means a difference that can be told."
+        "means a significant difference."
     ),
     "comparisons": (
         "Paired differences to dense and to ConDi-SR in points; a star where one remains after Holm's correction."

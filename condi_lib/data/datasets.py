@@ -50,7 +50,7 @@ def find_videos(
     turn=True,
     segment_frames=8,
 ):
-    """The video table of a data set: a row a video, or a segment of one, sorted by video.
+    """The video table of a data set: one row per video, or segment of one, sorted by video.
 
     video: unique; path: a file, or a folder of numbered pictures; source: what it was cut from or shot with (splits and
     folds keep it together); start_frame, end_frame: of the segment, as shown, end exclusive (0 and -1: all of it);

@@ -59,7 +59,7 @@ STUDY = [
         "choose",
         [
             ("04", "Oracle", "How much could\nchoosing win at most?"),
-            ("05", "Training a sampler", "Can a small network\nforetell its errors?"),
+            ("05", "Training a sampler", "Can a small network\npredict its errors?"),
         ],
     ),
     (

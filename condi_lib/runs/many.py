@@ -1,7 +1,6 @@
 """Many finished runs as one: which are folds of one data set, and what notebook 14 reads of each."""
 
 import re
-from os.path import commonprefix
 from pathlib import Path
 
 import numpy as np
@@ -33,31 +32,38 @@ def finished(run, folders):
 def groups_of(runs):
     """{(data set, teacher): [its runs]}: folds of one data set, of one profile and teacher, are together.
 
-    Folds differ in the parameter `fold` of notebook 01 and in nothing else of it. A data set has the name of its entry,
-    several folds what their entries' names begin with; where profiles share a name, the profile's stands before it.
-    Raises ValueError where two are still called alike.
+    Folds differ in the parameter `fold` of notebook 01 and in nothing else of it, and their entries' names in the
+    number at the end: colour_1, colour_2. Several folds have the name without it, all else the name of its entry; where
+    profiles share a name, the profile's stands before it. Raises ValueError where two are still called alike.
     """
     groups = {}
     for run in runs:
         parameters = read_provenance(run.check(run.folder / "videos.parquet", "01_dataset"))["parameters"]
         data = {name: value for name, value in parameters.items() if name not in NOT_THE_DATA}
-        groups.setdefault((run.folder.parents[1], run.folder.name, str(sorted(data.items()))), []).append(run)
-    keys = [(profile, _name(of), teacher) for (profile, teacher, _), of in groups.items()]
+        key = (run.folder.parents[1], run.folder.name, _name(run), str(sorted(data.items())))
+        groups.setdefault(key, []).append((parameters["fold"], run))
+    found = []  # ((profile, name, teacher), its runs)
+    for (profile, teacher, name, _), members in groups.items():
+        of = [run for _, run in members]
+        if len({fold for fold, _ in members}) == len(of) > 1:
+            found.append(((profile, name, teacher), of))
+        else:  # a fold that is there twice: studies of the same data that differ in later steps
+            found += [((profile, run.folder.parent.name, teacher), [run]) for run in of]
     named = {}
-    for (profile, name, teacher), of in zip(keys, groups.values(), strict=True):
-        shared = sum((name, teacher) == key[1:] for key in keys) > 1
+    for (profile, name, teacher), of in found:
+        shared = sum((name, teacher) == other[1:] for other, _ in found) > 1
         named.setdefault((f"{profile.name} {name}" if shared else name, teacher), []).append(of)
-    for (name, _), several in named.items():
-        if len(several) > 1:
-            places = ", ".join(str(of[0].folder) for of in several)
+    for (name, _), alike in named.items():
+        if len(alike) > 1:
+            places = ", ".join(str(of[0].folder) for of in alike)
             raise ValueError(f"folders: two data sets are called {name} ({places}); give one another `out`")
     return {key: of for key, (of,) in named.items()}
 
 
-def _name(of):
-    """What the names of folds' entries have in common: colour of colour_1, colour_2."""
-    names = [run.folder.parent.name for run in of]
-    return names[0] if len(names) == 1 else re.sub(r"[\W_]*(fold|split)?[\W_]*$", "", commonprefix(names)) or names[0]
+def _name(run):
+    """The name of its entry without the number of the fold: colour of colour_1."""
+    name = run.folder.parent.name
+    return re.sub(r"[\W_]*(fold|split)?[\W_]*\d+$", "", name) or name
 
 
 def read_fold(run):

@@ -58,7 +58,7 @@ def _knowing(arrays, known):
 
 
 def _columns(arrays):
-    """What holds a row a video."""
+    """What has one row per video."""
     return {f.name: getattr(arrays, f.name) for f in fields(arrays) if f.name not in ("val", "train", "known")}
 
 

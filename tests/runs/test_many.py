@@ -92,6 +92,14 @@ def test_folds_of_two_teachers_or_profiles_are_not_pooled(three, tmp_path):
     }
 
 
+def test_studies_of_the_same_data_that_differ_later_are_no_folds(tmp_path):
+    out = tmp_path / "runs" / "mine"
+    for name in ("epochs_3", "epochs_9"):
+        make_run(out / name / "net", 10, 1)
+    groups = runs.groups_of(runs.finished(of_14(out), [out]))
+    assert {key: len(of) for key, of in groups.items()} == {("epochs_3", "net"): 1, ("epochs_9", "net"): 1}
+
+
 def test_a_run_that_two_folders_hold_counts_once_and_none_is_an_error(three, tmp_path):
     assert len(runs.finished(of_14(three), [three, three / "other" / "net"])) == 3
     (tmp_path / "empty").mkdir()
