@@ -20,6 +20,11 @@ bit_for_bit = pytest.mark.skipif(torch.cuda.is_available(), reason="the same wei
 SHARED = Path(__file__).resolve().parents[2] / "shared"  # where our developers keep real files; never needed
 
 
+def pytest_collection_modifyitems(items):
+    """The slow ones first, so that none is left over at the end for one worker alone."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def make_clips(seed=0, n_videos=6, n_classes=4, longest=7, split="test"):
     """A random clip table; teacher logits are coarse, so that ties occur."""
     rng = np.random.default_rng(seed)

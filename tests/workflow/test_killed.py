@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 import yaml
 
 from condi_lib.runs import ROOT
@@ -66,6 +67,7 @@ def kill(process):
     process.wait()
 
 
+@pytest.mark.slow
 def test_a_killed_workflow_goes_on(tmp_path):
     notebooks = {
         "02_teacher": {"checkpoint_min": 0.0, "teacher_epochs": 6},
