@@ -74,9 +74,8 @@ def trial(folder, seed, args):
             steps = -(-len(reader) // args.batch_videos)
             train_epoch(student, network, tqdm(loader, desc=f"seed {seed}, epoch {epoch}", total=steps), optimizer)
         features = labelling.clip_features(student, videos[videos.split == "val"], **shape, decoded=store)
-        yield {"epochs together": epoch, "seed": seed} | runs.context_on_val(
-            network, val_clips, sampler.with_features(sampler.clip_arrays(val_clips), features), KS
-        )
+        val = sampler.with_features(sampler.clip_arrays(val_clips), features)
+        yield {"epochs together": epoch, "seed": seed} | runs.context_on_val(network, val_clips, val, KS)
 
 
 def main():

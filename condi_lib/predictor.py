@@ -89,9 +89,8 @@ class Predictor:
     ):
         self.device, self.unseen = device_of(teacher), teacher  # until the first video shows whether its pixels fit
         self.frames, self.size, self.class_names, self.batch_size = frames, size, class_names, batch_size
-        self.loss = (
-            loss if context is None else "condi_sr"
-        )  # a context network ranks by z~, whatever its student learnt
+        # A context network ranks by z~, whatever its student learnt
+        self.loss = loss if context is None else "condi_sr"
         self.stride, self.crops = stride, crops
         self.context, self.shares = context, shares or {0: 1.0}
         self.networks, self.multiply_adds = {}, {}

@@ -45,7 +45,7 @@ def logits_in(column):
     ("setting", "of_teacher", "n_videos"),
     [
         ({}, 1e-3, 24),  # layout, folded batch norms, batches across videos
-        # one batch, since each further shape is compiled for half a minute
+        # one batch, since each further shape is compiled anew
         pytest.param({"ACCELERATE_DYNAMO_BACKEND": "inductor"}, 1e-3, 4, marks=pytest.mark.slow),
         ({"ACCELERATE_MIXED_PRECISION": "bf16"}, 0.15, 24),
     ],
