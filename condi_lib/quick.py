@@ -32,20 +32,23 @@ def train_sampler(
     """A Predictor whose student has learnt on which clips of these videos the teacher is right.
 
     teacher: any module that maps float [B, 3, F, H, W] to logits [B, C]; its `input`, if it has one, says which pixels
-    it wants (models.as_input). It should not have learnt from these videos: it is right too often there. videos: a
-    folder of class folders, in the order of whose names the teacher has its classes, or a video table with the columns
-    video, path, label; where it has a column split, those of train. student: as build_student gives it, else a small
-    untrained one; trained in place. class_names: C names; of a folder they are known. loss, epochs, lr, ...: as in
-    notebook 05. Shows progress. Raises ValueError for a teacher that is no module, columns that are missing, an unknown
-    loss; VideoError where too many videos cannot be read.
+    it wants (models.as_input); it runs on the device where it lies. It should not have learnt from these videos: it is
+    right too often there. videos: a folder of class folders, in the order of whose names the teacher has its classes,
+    or a video table with the columns video, path, label. Of a table with the column split, and of a folder as
+    find_videos splits it, those of train are used: how many is printed. student: as build_student gives it, else a
+    small untrained one; trained in place. class_names: C names; of a folder they are known. loss, epochs, lr, ...: as
+    in notebook 05. Shows progress. Raises ValueError for a teacher that is no module, columns that are missing, an
+    unknown loss; VideoError where too many videos cannot be read.
     """
     if not isinstance(teacher, torch.nn.Module):
         raise ValueError(f"teacher: found a {type(teacher).__name__}, expected a torch.nn.Module from clips to logits")
     batch_loss = training.student_batch_loss(loss)
     if isinstance(videos, str | os.PathLike):
-        found = find_videos("folder", videos)
+        folder, found = videos, find_videos("folder", videos)
         class_names = class_names or found.attrs["classes"]
-        videos = probe_videos(found[found.split == "train"])
+        videos = found[found.split == "train"]
+        print(f"{folder}: learning from the {len(videos)} of {len(found)} videos that are of the split train")
+        videos = probe_videos(videos)
     if missing := [name for name in NEEDED if name not in videos]:
         raise ValueError(f"videos: found no column {', '.join(missing)}; expected {', '.join(NEEDED)}, or a folder")
     if "split" not in videos:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from condi_lib import train_sampler
-from condi_lib.data import planted
+from condi_lib.data import find_videos, planted
 from condi_lib.data.planted import write_video
 from condi_lib.labelling import label_clips
 from condi_lib.models import build_student, build_teacher
@@ -62,13 +62,15 @@ def test_it_learns_what_the_teachers_labels_say(folder):
     assert score[clips.correct].mean() > score[~clips.correct].mean() + 1
 
 
-def test_class_folders_are_their_own_classes(folder):
+def test_class_folders_are_their_own_classes(folder, capsys):
     here = sorted(p.name for p in folder.iterdir())
     teacher = build_teacher("resnext14_small", len(here))
     predict = train_sampler(
         teacher, folder, "st_ent", student=build_student(0.25, len(here), repeats=(1, 2, 1)), **OPTIONS
     )
     assert list(predict.class_names) == here
+    n, n_train = len(find_videos("folder", folder)), (find_videos("folder", folder).split == "train").sum()
+    assert f"the {n_train} of {n} videos" in capsys.readouterr().out and 0 < n_train < n
 
 
 def test_what_cannot_be_is_said_in_one_line(folder):

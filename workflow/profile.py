@@ -92,6 +92,10 @@ def check_profile(config):
             check_values(notebook, declared[notebook], notebook_parameters(config, notebook, wildcards))
         except ValueError as e:
             raise ValueError(f"profile: {notebook}: {e}") from e
+    if "condi_sr" not in config["losses"]:
+        raise ValueError(
+            f"profile: losses: found {config['losses']}, expected condi_sr among them: notebook 08 times it"
+        )
 
 
 def runs_of(config):

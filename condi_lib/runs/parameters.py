@@ -28,37 +28,23 @@ CHOICES = {
     "crops": (1, 3),
     "teacher_videos": ("trimmed", "untrimmed"),
 }
-AT_LEAST = {
-    **dict.fromkeys(("ks", "division_ks", "division_k", "student_repeats", "frames", "stride"), 1),
-    **dict.fromkeys(("epochs", "batch_size", "accumulate", "n_timed", "shards", "part_videos"), 1),
-    **dict.fromkeys(("teacher_epochs", "student_epochs"), 0),
-    **dict.fromkeys(("seed", "seeds", "variant_seeds", "planted_seed", "division_k_student", "rank_weight"), 0),
-    **dict.fromkeys(
-        (
-            "workers",
-            "folds",
-            "split_seed",
-            "conf_weight",
-            "pos_weight",
-            "distil_weight",
-            "flattened_weight",
-            "shard",
-            "checkpoint_min",
-        ),
-        0,
-    ),
-    **dict.fromkeys(("store_gb", "store_quality"), 0),
-    "fold": 1,
-    "size": 16,
-    "fps": 0,
+LEAST = {  # number: parameters that are no smaller
+    0: "checkpoint_min compared_seeds conf_weight distil_weight division_k_student flattened_weight folds fps k "
+    "k_student pos_weight rank_weight seed seeds shard split_seed store_gb store_quality student_epochs teacher_epochs "
+    "variant_seeds workers",
+    1: "accumulate batch_size division_k epochs fold frames ks n_timed part_videos shards stride student_repeats",
+    16: "size",
 }
+AT_LEAST = {name: least for least, names in LEAST.items() for name in names.split()}
 ABOVE_0 = ("lr", "teacher_lr", "tau", "budget")
-SHARES = ("max_bad_share", "val_share")
+SHARES = ("max_bad_share", "val_share", "dropout")
 PATHS = ("root", "annotations", "teacher_checkpoint", "student_checkpoint", "video", "class_names")  # that are read
 MAY_BE_EMPTY = ("variants", "networks", "compared")
 NAMES = ("variant", "variants", "data_name", "teacher_name", "other_teacher")  # of folders
 NOT_EMPTY = ("out", "figures_out", "folders", "variants", "other_teacher", "root")
 MAY_REPEAT = ("student_repeats",)
+SOME_OF = {"variant_seeds": "seeds", "compared_seeds": "seeds"}
+AT_MOST = {"k_student": "k", "division_k_student": "division_k"}
 
 
 class ParameterError(ValueError):
@@ -123,7 +109,14 @@ def check_values(notebook, declared, values):
             _check_list(name, value, declared[name])
         for item in items:
             _check_value(name, item)
-    return {**declared, **values}
+    values = {**declared, **values}
+    for name, other in SOME_OF.items():
+        if other in values and (missing := set(values.get(name, ())) - set(values[other])):
+            raise ParameterError(f"{name}: found {min(missing)}, expected some of {other}, {values[other]}")
+    for name, other in AT_MOST.items():
+        if name in values and values[name] > values[other]:
+            raise ParameterError(f"{name}: found {values[name]}, expected at most {other}, {values[other]}")
+    return values
 
 
 def _check_type(name, value, default):

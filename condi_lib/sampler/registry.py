@@ -169,9 +169,13 @@ def only_scores(arrays):
 
 
 def join_studies(parts):
-    """read_arrays' {loss: [ClipArrays of each seed]} of parts of the videos, as that of all."""
+    """{loss: [ClipArrays of each seed]} (of read_arrays) of parts of the videos, as that of all.
+
+    Takes them out of `parts`.
+    """
     return {
-        loss: [join_arrays(of_parts) for of_parts in zip(*(p[loss] for p in parts), strict=True)] for loss in parts[0]
+        loss: [join_arrays(of_parts) for of_parts in zip(*(part.pop(loss) for part in parts), strict=True)]
+        for loss in list(parts[0])
     }
 
 
