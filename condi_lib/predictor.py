@@ -93,6 +93,7 @@ class Predictor:
         self.loss = loss if context is None else "condi_sr"
         self.stride, self.crops = stride, crops
         self.context, self.shares = context, shares or {0: 1.0}
+        self.n_trunk = 0 if context is None else student.confidence.in_features  # then come class logits and confidence
         self.networks, self.multiply_adds = {}, {}
         for name, network in (("teacher", teacher), ("student", student)):
             if network is not None:
@@ -121,12 +122,12 @@ class Predictor:
         return [torch.cat(part).float().cpu().numpy() for part in zip(*outputs, strict=True)]
 
     def _of_video(self, features):
-        """What the context network finds in the clips of a video, float [N, D]: (clips' logits, z~ logits, classes)."""
+        """Of a video's clips, float [N, D]: (the student's class logits, z~ logits in context, the video's classes)."""
         with torch.inference_mode():
             mask = torch.ones(1, len(features), dtype=torch.bool, device=features.device)
             z, attention, logits = self.context(features[None].half(), mask)
             classes = pooled(attention, logits)[0].softmax(-1)
-        return tuple(x.float().cpu().numpy() for x in (logits[0], z[0], classes))
+        return tuple(x.float().cpu().numpy() for x in (features[:, self.n_trunk : -1], z[0], classes))
 
     def _scored(self, clips, n):
         """Of each of the videos with n clips: (class logits [n, C], confidence logits [n], own classes [C] or None)."""

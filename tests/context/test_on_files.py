@@ -30,7 +30,7 @@ def video(tmp_path_factory):
 
 
 def found_by_hand(teacher, student, network, path):
-    """(teacher's probabilities [N, C], z~ logits [N], clips' own probabilities, pooled classes [C])."""
+    """(teacher's probabilities [N, C], z~ logits [N], student's probabilities [N, C], pooled classes [C])."""
     clips = read_clips(path, 8, 32)
     with torch.inference_mode():
         features = WithFeatures(student)(to_input(clips, student)).half()
@@ -39,7 +39,7 @@ def found_by_hand(teacher, student, network, path):
         return (
             softmax(teacher(to_input(clips, teacher)).numpy()),
             z[0].numpy(),
-            softmax(logits[0].numpy()),
+            softmax(student(to_input(clips, student))[0].numpy()),
             softmax(own),
         )
 
@@ -59,11 +59,13 @@ def test_k_clips_and_the_pooled_classes(networks, video, k):
     assert found["multiply_adds"] == {"student": cost, "teacher": k * flops.count(teacher, 8, 32)[0]}
 
 
-def test_divided_between_the_clips_own_classes_and_the_teachers(networks, video):
+def test_divided_between_student_and_teacher(networks, video):
     found = Predictor(*networks[:2], 8, 32, context=networks[2], shares=SHARES)(video, 3, k_student=2)
     probs, z, clips, own = found_by_hand(*networks, video)
     by_student, by_teacher = (np.array(found[name]) for name in ("by_student", "by_teacher"))
     assert by_student.sum() == 2 and by_teacher.sum() == 1
+    kept, entropy = np.argsort(-z)[:3], -(clips * np.log(clips)).sum(1)
+    assert set(np.flatnonzero(by_student)) == set(kept[np.argsort(entropy[kept])[:2]])
     expected = 0.75 * np.concatenate([clips[by_student], probs[by_teacher]]).mean(0) + 0.25 * own
     np.testing.assert_allclose([p for _, p in found["top5"]], np.sort(expected)[::-1], rtol=1e-3)
 
