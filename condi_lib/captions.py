@@ -27,8 +27,8 @@ CAPTIONS = {
         "which no sampler knows."
     ),
     "accuracy_vs_k": (
-        "Accuracy as the teacher sees more clips, one scale in all panels. A band that leaves the line of dense "
-        "means a significant difference."
+        "Accuracy as the teacher sees more clips; a point is as high in all panels. A band that leaves the line of "
+        "dense means a significant difference."
     ),
     "comparisons": (
         "Paired differences to dense and to ConDi-SR in points; a star where one remains after Holm's correction."
@@ -76,7 +76,7 @@ CAPTIONS = {
     ),
     "seconds": "Measured time by stage and the accuracy it buys. Decoding and the student are paid for every clip.",
     "summary": "All samplers: accuracy at a few K, the share of the oracle's headroom won, and how well they detect.",
-    "headline": "The study in six lines.",
+    "headline": "The study in a few lines.",
     "ablations": "What changes when one choice of the method changes. Open marks cannot be told from no difference.",
     "ablations_at_inference": "Choices at inference: how clips' predictions are pooled, and how clips are divided.",
     "across": (

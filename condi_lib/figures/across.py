@@ -23,6 +23,7 @@ from condi_lib.figures.tables import shown
 HONEST = ("random", "place", "teacher_max", "st_ent", "st_conf", "bce_c", "condi_sr")
 CURVES = ("oracle", "truth", "random", "place", "teacher_max", "st_ent", "bce_c", "condi_sr")
 STUDENTS = ("st_ent", "bce_c", "condi_sr")
+GROWING = (*STUDENTS, "context_each", "context", "dense_pooled")  # with the training videos
 
 
 def _labelled(table):
@@ -120,19 +121,20 @@ def recovered(table, budget=0.25):
 def side_by_side(table):
     """Accuracy against K, a panel a data set, each with its own scale.
 
-    Bands are 95 % intervals of the paired difference to dense. table: runs.read_across's. None where nothing was
-    measured.
+    Bands are 95 % intervals of the paired difference to dense; K goes up to the clips of a video on average. table:
+    runs.read_across's. None where nothing was measured.
     """
     table = _labelled(table[table.accuracy.notna()])
     if table.empty:
         return None
     figure, axes = _grid_of_axes(table.row.nunique(), 3.1, 2, sharex=False, sharey=False)
     for axis, (row, own) in zip(axes, table.groupby("row", sort=False), strict=True):
-        dense = _dense(own)
+        dense, n = _dense(own), own.n_clips[own["sampler"] == "dense"].max()
+        own = own[~(own.k > np.ceil(n))]  # no more clips than there are
         _draw_lines(axis, own, [name for name in CURVES if (own["sampler"] == name).any()], "k", dense)
         _ticks(axis, set(own.k[own.k > 0]))
         axis.axhline(dense, c="black", lw=1, zorder=2, label="dense")
-        axis.set_title(f"{row}: {100 * own.good.iloc[0]:.0f} % of the clips are good")
+        axis.set_title(f"{row}: {100 * own.good.iloc[0]:.0f} % good clips")
         axis.set(xlabel="clips kept, K", ylabel="video accuracy (%)")
     _legend(figure, axes)
     return figure
@@ -209,7 +211,7 @@ def learning_curves(table, ks=(1, 5)):
     figure, axes = _grid_of_axes(len(panels), 3.4, 3, sharex=True, sharey=False)
     numbers = sorted(table.n_train.unique())
     for axis, (title, value, k) in zip(axes, panels, strict=True):
-        for name in ["dense"] * (value == "accuracy") + [n for n in STUDENTS if (table["sampler"] == n).any()]:
+        for name in ["dense"] * (value == "accuracy") + [n for n in GROWING if (table["sampler"] == n).any()]:
             rows = table[(table["sampler"] == name) & (table.k == k)].sort_values("n_train")
             style = _style(name)
             axis.plot(rows.n_train, 100 * rows[value], **style, label=label(name), gid=name)

@@ -26,6 +26,15 @@ _HEADS = {
     "aurc": "area of risk",
     "ece": "calibration error",
     "ece_scaled": "calibration error, scaled",
+    "k": "K",
+    "k_student": "K_s",
+    "k_as_dense": "K as good as dense",
+    "mean_class": "mean of classes",
+    "n_videos": "videos",
+    "n_train": "training videos",
+    "good": "good clips",
+    "shows": "clips that show the class",
+    "hard": "hard videos",
 }
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?")
 
@@ -55,6 +64,10 @@ def _width(table):
     """Pixels of each column, roughly."""
     longest = [max([len(str(c)), *map(len, table[c].map(_cell))]) for c in table]
     return [_CHARACTER * n + _PADDING for n in longest]
+
+
+def _head(column):
+    return _HEADS.get(column, str(column).replace("_", " "))
 
 
 def _counts(table):
@@ -126,8 +139,8 @@ def styled(table, best=None, caption=""):
     for column in text:
         cells[column] = cells[column].where(~_best(text[column], column, cheats, best), "<b>" + cells[column] + "</b>")
     key = f"{crc32(text.to_csv().encode()):08x}"  # the same table gives the same page
-    numbers = [_HEADS.get(c, c) for c in text if text[c].str.match(_NUMBER).any()]
-    cells = cells.rename(columns=_HEADS)
+    numbers = [_head(c) for c in text if text[c].str.match(_NUMBER).any()]
+    cells = cells.rename(columns=_head)
     style = cells.style.hide(axis="index").set_uuid(key)
     for columns, side in ((numbers, "right"), ([c for c in cells if c not in numbers], "left")):
         style = style.set_properties(subset=columns, **{"text-align": side, "white-space": "nowrap"})

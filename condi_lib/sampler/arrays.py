@@ -38,9 +38,20 @@ class ClipArrays:
         taken = {name: None if value is None else value[rows] for name, value in _columns(self).items()}
         return _knowing(replace(self, **taken), {what: value[rows] for what, value in self.known.items()})
 
-    def without_logits(self):
-        """The same, with what the registry has computed, in a fraction of the memory."""
-        return _knowing(replace(self, logits=None, probs=None, student_logits=None, features=None), self.known)
+    def bare(self):
+        """Which clips are there and right, and what the registry has computed: in a fraction of the memory."""
+        read = (
+            "logits",
+            "probs",
+            "shows",
+            "score",
+            "confidence",
+            "student_logits",
+            "mc_entropy",
+            "attention",
+            "features",
+        )
+        return _knowing(replace(self, **dict.fromkeys(read)), self.known)
 
     def check_finite(self, what, values):
         """Raises ValueError, naming video and clip, where float [..., V, N] is not finite on a real clip."""

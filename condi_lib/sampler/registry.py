@@ -165,7 +165,7 @@ def only_scores(arrays):
     """
     for name in detectors(arrays):
         score(name, arrays), probability(name, arrays)
-    return {loss: [one.without_logits() for one in of_seeds] for loss, of_seeds in arrays.items()}
+    return {loss: [one.bare() for one in of_seeds] for loss, of_seeds in arrays.items()}
 
 
 def join_studies(parts):
@@ -210,7 +210,8 @@ def probability(name, arrays):
     sampler = SAMPLERS[name]
     if not sampler.probability:
         return None
-    if sampler.probability is own_confidence and any(one.confidence is None for one in arrays[sampler.loss]):
+    known = all(("probability", name) in one.known for one in arrays[sampler.loss])
+    if not known and sampler.probability is own_confidence and any(o.confidence is None for o in arrays[sampler.loss]):
         return None
     return _of_both("probability", name, arrays)
 
