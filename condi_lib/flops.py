@@ -147,6 +147,18 @@ def per_video(n, k_teacher, student, teacher):
     return n * student + k_teacher * teacher
 
 
+def of_video(name, n, n_clips, unit, of_networks=None):
+    """What a video of n clips costs with this sampler, which keeps n_clips of them, in whatever `unit` counts.
+
+    unit: {"student", "teacher" and, of seconds, "decode"}, a clip each; of_networks: {loss: a video}, of networks over
+    whole videos. A sampler that needs the teacher on every clip pays for all n.
+    """
+    spec = SAMPLERS[name]
+    scored = unit.get("decode", 0) + spec.passes * unit["student"]
+    cost = per_video(n, n if spec.sees_all else n_clips, scored, unit["teacher"])
+    return cost + (of_networks or {}).get(spec.loss, 0)
+
+
 def of_samplers(accuracy, n, student, teacher, of_networks=None):
     """An accuracy table with the multiply_adds of a video of n clips and their share_of_dense, without who cheats.
 
@@ -154,10 +166,8 @@ def of_samplers(accuracy, n, student, teacher, of_networks=None):
     video} of networks over whole videos. Columns sampler and k_student are then setting and 0.
     """
     table = accuracy[[not SAMPLERS[name].cheats for name in accuracy.sampler]].rename(columns={"sampler": "setting"})
-    specs = table.setting.map(SAMPLERS)
-    seen = table.n_clips.where([not s.sees_all for s in specs], n)
-    cost = per_video(n, seen, np.array([s.passes for s in specs]) * student, teacher)
-    cost += np.array([(of_networks or {}).get(s.loss, 0) for s in specs])
+    unit = {"student": student, "teacher": teacher}
+    cost = np.array([of_video(row.setting, n, row.n_clips, unit, of_networks) for row in table.itertuples()])
     return table.assign(k_student=0, multiply_adds=cost, share_of_dense=cost / (n * teacher))
 
 

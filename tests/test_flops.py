@@ -63,5 +63,8 @@ def test_what_each_kind_of_sampler_costs_by_hand():
     expected["mc_dropout"] = SAMPLERS["mc_dropout"].passes * 18.5 * 3 + 200
     assert table.multiply_adds.to_dict() == pytest.approx(expected)  # and no oracle, which cheats
     assert table.share_of_dense.to_dict() == pytest.approx({k: v / 1850 for k, v in expected.items()})
+    seconds = {"decode": 1, "student": 2, "teacher": 5}
+    costs = [flops.of_video(name, 10, 4, seconds) for name in ("random", "condi_sr", "teacher_max")]
+    assert costs == [10 + 4 * 5, 10 + 10 * 2 + 4 * 5, 10 + 10 * 5]
     divided = flops.of_division(pd.DataFrame({"k": 5, "k_student": [0, 3], "n_clips": [5.0, 2.0]}), 18.5, 3, 100)
     assert divided.multiply_adds.tolist() == [555.5, 255.5]

@@ -139,13 +139,11 @@ class Study:
         A dict: right (bool [V]), accuracy, dense, probs (of each video's prediction, [V, C]), by_student and by_teacher
         (bool [V, N]), multiply_adds and seconds per video, and these two as shares of dense. Errors: see answers.
         """
-        test, chooser = self.table(split), SAMPLERS[name]
+        test = self.table(split)
         probs, by_student, by_teacher = self.answers(split, name, k, k_student)
         n = test.mask.sum(1).mean()
-        seen = n if chooser.sees_all else by_teacher.sum(1).mean()
-        unit, second = self.costs["multiply_adds"], self.costs["seconds"]
-        spent = flops.per_video(n, seen, chooser.passes * unit["student"], unit["teacher"])
-        time = n * (second["decode"] + chooser.passes * second["student"]) + seen * second["teacher"]
+        n_clips, unit, second = by_teacher.sum(1).mean(), self.costs["multiply_adds"], self.costs["seconds"]
+        spent, time = (flops.of_video(name, n, n_clips, units) for units in (unit, second))
         right = evaluation.place_of_truth(probs, test.labels) == 0
         return {
             "right": right,
@@ -155,9 +153,9 @@ class Study:
             "by_student": by_student,
             "by_teacher": by_teacher,
             "multiply_adds": spent,
-            "multiply_adds_of_dense": spent / (n * unit["teacher"]),
+            "multiply_adds_of_dense": spent / flops.of_video("dense", n, n, unit),
             "seconds": time,
-            "seconds_of_dense": time / (n * (second["decode"] + second["teacher"])),
+            "seconds_of_dense": time / flops.of_video("dense", n, n, second),
         }
 
     def dense_right(self, split):

@@ -3,6 +3,7 @@ from condi_lib.models.features import WithFeatures
 from condi_lib.models.inference import (
     fold_batch_norms,
     for_inference,
+    give_back_freed_memory,
     keep_freed_memory,
     memory_advice,
     without_marks,
@@ -47,6 +48,7 @@ __all__ = [
     "for_inference",
     "freeze",
     "input_of",
+    "give_back_freed_memory",
     "keep_freed_memory",
     "load_weights",
     "mean_over_crops",

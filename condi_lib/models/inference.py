@@ -22,12 +22,22 @@ def memory_advice(what, lower):
         raise RuntimeError(f"{what}: the GPU's memory does not suffice; lower {lower} ({reason})") from e
 
 
+def _of_glibc(name):
+    """A function of glibc; one that does nothing where there is another library."""
+    try:
+        return getattr(ctypes.CDLL(None), name)
+    except (OSError, AttributeError):
+        return lambda *_: None
+
+
+def give_back_freed_memory():
+    """Asks glibc to return what many small arrays leave behind, which larger ones cannot use."""
+    _of_glibc("malloc_trim")(0)
+
+
 def keep_freed_memory():
     """Asks glibc to keep freed memory: giving activations back to the kernel makes a training step twice as long."""
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return  # not glibc
+    mallopt = _of_glibc("mallopt")
     for option, value in ((-4, 0), (-1, 2**31 - 1), (-2, 512 << 20)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
         mallopt(option, value)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from condi_lib import evaluation, sampler
+from condi_lib import evaluation, flops, sampler
 from condi_lib.runs.provenance import MissingStep, read_provenance
 from condi_lib.runs.run import Run
 
@@ -117,11 +117,8 @@ def _cost(run, accuracy):
     cost = cost[cost.k_student == 0].assign(multiply_adds=cost.share_of_dense).rename(columns={"setting": "sampler"})
     second = run.read_json(run.folder / "costs.json", "08_flops_and_time")["seconds"]
     n = accuracy.n_clips[accuracy["sampler"] == "dense"].iloc[0]
-    specs = [sampler.SAMPLERS[name] for name in cost["sampler"]]
-    seen = cost.n_clips.where([not s.sees_all for s in specs], n)
-    passes = np.array([s.passes for s in specs])
-    seconds = n * (second["decode"] + passes * second["student"]) + seen * second["teacher"]
-    cost = cost.assign(seconds=seconds / (n * (second["decode"] + second["teacher"])))
+    seconds = np.array([flops.of_video(row.sampler, n, row.n_clips, second) for row in cost.itertuples()])
+    cost = cost.assign(seconds=seconds / flops.of_video("dense", n, n, second))
     return cost.set_index(["sampler", "k"])[["multiply_adds", "seconds"]]
 
 

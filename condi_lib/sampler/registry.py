@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from condi_lib.models import MC_PASSES
+from condi_lib.models import MC_PASSES, give_back_freed_memory
 from condi_lib.sampler.arrays import ClipArrays, clip_arrays, join_arrays, with_scores
 from condi_lib.sampler.choose import above_threshold, check_k, equidistant, everything, fit_share, top_k, weighted_top_k
 from condi_lib.sampler.scores import (
@@ -173,10 +173,12 @@ def join_studies(parts):
 
     Takes them out of `parts`.
     """
-    return {
+    joined = {
         loss: [join_arrays(of_parts) for of_parts in zip(*(part.pop(loss) for part in parts), strict=True)]
         for loss in list(parts[0])
     }
+    give_back_freed_memory()
+    return joined
 
 
 def _of_both(what, name, arrays):

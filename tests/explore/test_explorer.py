@@ -136,9 +136,10 @@ def test_notes_are_kept_and_come_back(root, made, tmp_path):
 
 
 def test_a_view_is_saved_once_and_pyplot_keeps_nothing(made, tmp_path):
+    before = plt.get_fignums()
     made.controls.save.click()
     saved = sorted(path.suffix for path in (tmp_path / "figures").iterdir())
-    assert saved == [".png", ".svg"] and "saved as" in made.controls.said.value and not plt.get_fignums()
+    assert saved == [".png", ".svg"] and "saved as" in made.controls.said.value and plt.get_fignums() == before
 
 
 def test_a_video_that_is_gone_is_said_and_the_rest_is_shown(tmp_path):
