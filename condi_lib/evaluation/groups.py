@@ -31,8 +31,13 @@ def by_group(found, groups, dense):
 
 
 def thirds(values, names):
-    """Which third of the values each lies in: str [V], one of three names, lowest first; equal values stay together."""
-    return np.asarray(names)[np.searchsorted(np.quantile(values, (1 / 3, 2 / 3)), values)]
+    """Which third of the values each lies in: str [V], one of three names, lowest first.
+
+    Equal values stay together: in the middle where both borders are this value.
+    """
+    borders = np.quantile(values, (1 / 3, 2 / 3))
+    below, up_to = (np.searchsorted(borders, values, side) for side in ("left", "right"))
+    return np.asarray(names)[(below + up_to) // 2]
 
 
 def video_groups(arrays, videos, truth=None):

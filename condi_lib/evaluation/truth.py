@@ -2,11 +2,11 @@
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from condi_lib import sampler
 from condi_lib.evaluation.accuracy import dense_right, outcomes
 from condi_lib.evaluation.intervals import _interval, ratio, resample
-from condi_lib.sampler import ranks
 
 
 # truth: what a data set knows of its frames, a row a frame shown: video, frame (from 0, in the row's segment), shows
@@ -46,9 +46,14 @@ def with_truth(clips, truth, frames, stride=1):
 
 
 def standing(arrays, score):
-    """Place of each clip among its video's as a share: 1 for the highest score, 0 for the lowest; float [V, N]."""
-    place = ranks(score, arrays.mask) / np.maximum(arrays.mask.sum(1, keepdims=True) - 1, 1)
-    return np.where(arrays.mask, 1 - place, 0.0)
+    """The share of its video's other clips that a clip stands above, equal ones counting half: float [V, N].
+
+    1 for the highest score, 0 for the lowest, and for padding; 0.5 for the only clip of a video.
+    """
+    others = arrays.mask.sum(1, keepdims=True) - 1
+    padding = score.shape[1] - others - 1
+    above = rankdata(np.where(arrays.mask, score, -np.inf), axis=1) - 1 - padding
+    return np.where(arrays.mask, np.where(others > 0, above / np.maximum(others, 1), 0.5), 0.0)
 
 
 def standing_by_kind(name, arrays, kinds, draws=300):

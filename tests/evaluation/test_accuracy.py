@@ -133,7 +133,9 @@ def test_groups_split_the_videos_and_add_up():
 
 
 def test_thirds_of_equal_values_are_one_group():
-    assert set(evaluation.thirds(np.full(9, 18), ["a", "b", "c"])) == {"a"}
+    assert set(evaluation.thirds(np.full(9, 18), ["a", "b", "c"])) == {"b"}
+    assert list(evaluation.thirds(np.array([1, 2, 2, 2, 2, 3]), ["a", "b", "c"])) == ["a", "b", "b", "b", "b", "c"]
+    assert list(evaluation.thirds(np.arange(6), ["a", "b", "c"])) == ["a", "a", "b", "b", "c", "c"]
 
 
 @settings(max_examples=100, deadline=None)

@@ -8,13 +8,17 @@ from condi_lib import evaluation, sampler
 from condi_lib.sampler import clip_arrays
 
 
-def test_standing_is_1_for_the_first_and_0_for_the_last():
+def test_standing_is_the_share_of_the_other_clips_that_a_clip_stands_above():
     arrays = clip_arrays(make_clips(4, 8))
-    score = np.arange(arrays.mask.size, dtype=float).reshape(arrays.mask.shape)
+    score = np.random.default_rng(0).integers(-2, 3, arrays.mask.shape).astype(float)  # with ties
     found = evaluation.standing(arrays, score)
+    assert {1, 7} <= set(arrays.mask.sum(1))
     for v, n in enumerate(arrays.mask.sum(1)):
-        expected = np.arange(n) / max(1, n - 1) if n > 1 else np.ones(1)
-        np.testing.assert_allclose(found[v, :n], expected)
+        for i, own in enumerate(score[v, :n]):
+            others = np.delete(score[v, :n], i)
+            expected = np.mean((others < own) + (others == own) / 2) if n > 1 else 0.5
+            assert found[v, i] == pytest.approx(expected)
+        assert not found[v, n:].any()
 
 
 def test_standing_by_kind_is_the_mean_over_clips():
