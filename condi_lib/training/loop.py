@@ -122,7 +122,10 @@ def fit(
             sizes = accelerator.gather(sizes.to(device)).cpu()
         usable = (sizes > 0).all(0).nonzero().flatten().tolist()  # passes that all processes have clips for
         n, sums, paths = int(sizes[:, usable].sum()), {}, []
+        state = at["loss_state"]  # a step moves it once: each pass from where it stood, then their mean
+        before, moved = dict(state), dict.fromkeys(state, 0.0)
         for i in usable:
+            state.update(before)
             batch = send_to_device(batches[i], device)
             torch.manual_seed(derived_seed(seed, at["epoch"], step, rank, i))
             with nullcontext() if i == usable[-1] else accelerator.no_sync(model):
@@ -131,7 +134,10 @@ def fit(
                 accelerator.backward(loss * (b / n * n_processes))
             for name, x in {"loss": loss.item(), **record}.items():
                 sums[name] = sums.get(name, 0.0) + b * float(x)
+            moved = {name: x + state[name] / len(usable) for name, x in moved.items()}
             paths += batch.get("paths", [])
+        if n:
+            state.update(moved)
         if n_processes > 1 and n:
             for kept in filter(None, (sums, at["loss_state"])):
                 total = accelerator.reduce(torch.tensor(list(kept.values()), dtype=torch.float64, device=device))

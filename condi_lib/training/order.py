@@ -58,13 +58,18 @@ class Parts(Sampler):
     """What one process sees of the batches of an EpochSampler's epoch, from step `start` on: lists of clip numbers.
 
     A batch of batch_size clips, whatever the number of processes, is cut into one part a process and pass; pairs stay
-    together. A last batch with less than two clips a part is left out. Raises ValueError where none remains.
+    together. A last batch with less than two clips a part is left out. Raises ValueError where none remains, and for
+    pairs in batches of an odd size.
     """
 
     def __init__(self, order, batch_size, accumulate, n_processes=1, process=0):
         self.order, self.batch_size, self.accumulate, self.start = order, batch_size, accumulate, 0
         self.n_parts, self.first = n_processes * accumulate, process * accumulate
         self.unit = 1 if order.video is None else 2
+        if batch_size % self.unit:
+            raise ValueError(
+                f"batch_size: found {batch_size}, expected an even number: clips come in pairs of one video"
+            )
         if not len(self):
             raise ValueError(
                 f"batch_size: found {batch_size}; {len(order)} clips give less than two to each of {self.n_parts} parts"

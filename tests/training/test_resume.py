@@ -185,6 +185,20 @@ def test_fewer_clips_than_parts_are_an_error():
         training.Parts(training.EpochSampler(100, 0), 2, 4)
 
 
+def test_pairs_do_not_fill_batches_of_an_odd_size():
+    order = training.EpochSampler(12, 0, video=torch.arange(12) // 4)
+    with pytest.raises(ValueError, match="batch_size: found 5, expected an even number"):
+        training.Parts(order, 5, 1)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2, 4])
+def test_st_confs_weight_moves_once_a_step(accumulate):
+    torch.manual_seed(0)
+    student, batch_loss = build_student(0.25, 2, repeats=[1, 1, 1]), training.student_batch_loss("st_conf", budget=1e6)
+    training.fit(student, NoisyClips(32), batch_loss, 1, 1e-3, 8, 3, accumulate=accumulate)
+    assert batch_loss.state["weight"] == pytest.approx(0.1 / 1.01**4)  # four steps, all below the budget
+
+
 PLAIN = """
 import os, sys
 sys.path[:0] = {tests!r}
