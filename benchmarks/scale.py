@@ -111,11 +111,11 @@ def learn(run, classes):
     columns["teacher_logits"] = runs.teacher_logits(run, file, "test")
     data = ClipDataset(videos, train, columns, 16, 112)
     order = training.EpochSampler(len(data), 0, source=data.sources, buffer=data.buffer)
-    batches = list(training.Parts(order, 64, 1))
-    held = data._by_video(i for batch in batches for i in batch)  # as ClipDataset.batches does
-    assert sum(map(len, held.values())) == sum(map(len, batches))
+    batches = training.Parts(order, 64, 1)
+    batches, _, of_videos = data.plan(batches)
+    assert sum(map(len, of_videos)) == sum(map(len, batches))
     for batch in batches[:100]:
-        assert data.columns["teacher_logits"][torch.tensor(batch)].shape == (len(batch), classes)
+        assert data.columns["teacher_logits"][torch.from_numpy(batch)].shape == (len(batch), classes)
 
 
 def score(run, classes):

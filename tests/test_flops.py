@@ -9,6 +9,7 @@ from condi_lib.sampler import SAMPLERS
 
 
 def test_the_table_of_published_networks():
+    """Of some; notebook 08 counts all of them."""
     table = flops.published_networks(["resnext101", "r3d_18", "inception_i3d", 0.25, 1.0, 2.0]).set_index("network")
     shown = table[["multiply-adds (10^9)", "published (10^9)"]].to_numpy()
     np.testing.assert_allclose(shown[:, 0], shown[:, 1], rtol=0.01)

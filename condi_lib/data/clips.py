@@ -205,30 +205,37 @@ class ClipDataset(Dataset):
         Those ahead of their turn are held, so the order should take few videos at a time (see EpochSampler). n_decoded
         is then the number of frames that were decoded.
         """
-        indices = list(indices)
-        wanted = self._by_video(i for batch in indices for i in batch)
-        rows = list(wanted)
-        for clips in wanted.values():
-            clips.sort(key=lambda i: self.numbers[i])
-        numbers = [self.numbers[wanted[row]].tolist() for row in rows]
+        indices, rows, wanted = self.plan(indices)
+        numbers = [self.numbers[clips].tolist() for clips in wanted]
         some = [self.segments[row] for row in rows]
         videos = VideoDataset(some, self.frames, self.size, self.decoded, self.stride, numbers)
         self.n_decoded = 0
-        coming, held, read = zip(rows, videos.in_order(workers, ahead=2), strict=True), {}, set()
+        coming, held, read = zip(rows, wanted, videos.in_order(workers, ahead=2), strict=True), {}, set()
         for batch in indices:
-            bad = {}
+            batch, bad = batch.tolist(), {}
             for i in batch:
                 while self.rows[i] not in read:
-                    row, (clips, report) = next(coming)
+                    row, own, (clips, report) = next(coming)
                     self.n_decoded += report.get("n_decoded", 0)
                     read.add(row)
                     clips = clips.clips if isinstance(clips, MissingClips) else clips
                     if isinstance(clips, VideoError):
                         bad[self.segments[row].path] = str(clips)
                     else:  # copies: a view would hold all clips of its video
-                        held |= {j: clip.clone() for j, clip in zip(wanted[row], clips, strict=False)}
-                        self._note_shorter(row, self.numbers[wanted[row][len(clips) :]].tolist())
+                        held |= {j: clip.clone() for j, clip in zip(own.tolist(), clips, strict=False)}
+                        self._note_shorter(row, self.numbers[own[len(clips) :]].tolist())
             yield self._gather(batch, {i: held.pop(i) for i in batch if i in held}, bad)
+
+    def plan(self, indices):
+        """(the batches, rows of the video table as their clips come to them, each row's clip indices in clip order).
+
+        As arrays: of ten million clips lists would take gigabytes.
+        """
+        indices = [np.asarray(batch, np.int64) for batch in indices]
+        flat = np.concatenate([np.empty(0, np.int64), *indices])
+        of_video, rows = pd.factorize(self.rows[flat])
+        by_video = flat[np.lexsort((self.numbers[flat], of_video))]
+        return indices, rows, np.split(by_video, np.cumsum(np.bincount(of_video))[:-1])
 
     def _gather(self, indices, read, bad):
         """The batch of those of some clip indices that were read, {index: clip}."""

@@ -33,6 +33,10 @@ class EpochSampler(Sampler):
         return self.n if self.correct is None else 2 * self._smaller()
 
     def __iter__(self):
+        return iter(self.clips().tolist())
+
+    def clips(self):
+        """The epoch's clips in order, int64 [len(self)]."""
         rng = np.random.default_rng([self.seed, self.epoch])
         order = rng.permutation(self.n)
         if self.correct is not None:
@@ -44,7 +48,7 @@ class EpochSampler(Sampler):
             order = rng.permutation(order).reshape(-1)
         if self.source is not None:
             order = self._mixed(order.reshape(-1, 1 if self.video is None else 2), rng).reshape(-1)
-        return iter(order.tolist())
+        return order
 
     def _mixed(self, units, rng):
         """Clips or pairs [U, 1 or 2], file after file at random, each then moved back by up to a buffer's length."""
@@ -81,13 +85,13 @@ class Parts(Sampler):
         return (whole if self.batch_size >= least else 0) + (rest >= least)
 
     def __iter__(self):
-        clips = list(self.order)
+        clips = self.order.clips()
         for step in range(self.start, len(self)):
             batch = clips[step * self.batch_size : (step + 1) * self.batch_size]
             cuts = np.linspace(0, len(batch) // self.unit, self.n_parts + 1).astype(int) * self.unit
             cuts[-1] = len(batch)
             for i in range(self.first, self.first + self.accumulate):
-                yield batch[cuts[i] : cuts[i + 1]]
+                yield batch[cuts[i] : cuts[i + 1]].tolist()
 
 
 def clip_rows(videos, frames, stride=1):
@@ -99,5 +103,8 @@ def clip_rows(videos, frames, stride=1):
 
 def columns(table, *names):
     """The columns of a clip table as tensors, {name: [M, ...]}, for ClipDataset; videos as numbers, int64 [M]."""
-    values = {name: pd.factorize(table[name])[0] if name == "video" else table[name].to_list() for name in names}
-    return {name: torch.from_numpy(np.stack(column)) for name, column in values.items()}
+    found = {}
+    for name in names:
+        values = pd.factorize(table[name])[0] if name == "video" else table[name].to_numpy()
+        found[name] = torch.from_numpy(np.stack(values) if values.dtype == object else values.copy())
+    return found
