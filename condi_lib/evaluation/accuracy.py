@@ -205,6 +205,7 @@ def compare(found, references=("dense", "condi_sr"), draws=10_000):
     found = in_common(found)
     ks, place = found["dense"].ks, {name: i for i, name in enumerate(found)}
     right = _of_all(found, "right")
+    draws = max(draws, 50 * len(pairs) * len(ks))  # else no p could be below 0.05 after correction
     values = np.stack([right[place[n]] - right[place[r]] for n, r in pairs])
     resampled = bootstrap(values, draws)  # (draws, pairs, K)
     low, high = _interval(resampled, values.shape[-1])

@@ -54,6 +54,8 @@ def test_p_values_are_small_where_there_is_a_difference_and_uniform_where_there_
     assert 0.01 <= np.mean(np.array(p) < 0.05) <= 0.12 and 0.4 < np.mean(p) < 0.65
     always = {n: evaluation.Outcomes([1], *(np.full((1, 1, 80), x),) * 3) for n, x in (("dense", 0), ("condi_sr", 1))}
     assert evaluation.compare(always, draws=400).p[0] == pytest.approx(2 / 401)
+    many = {"dense": always["dense"], **{str(i): one for i in range(30) for n, one in always.items() if n != "dense"}}
+    assert (evaluation.compare(many, ["dense"], draws=10).p_holm < 0.05).all()  # whatever their number
 
 
 @settings(max_examples=100, deadline=None)
