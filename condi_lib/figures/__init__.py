@@ -43,7 +43,7 @@ from condi_lib.figures.detection import (
 from condi_lib.figures.groups import class_gains, gains_by_group, helped_and_hurt
 from condi_lib.figures.sampling import ablations, accuracy_vs_k, division
 from condi_lib.figures.schematics import framework, inference
-from condi_lib.figures.style import GREY, label
+from condi_lib.figures.style import label
 from condi_lib.figures.tables import (
     accuracy_table,
     comparisons,
@@ -59,7 +59,6 @@ from condi_lib.figures.whole import division_grid, sure_videos, video_calibratio
 
 __all__ = [
     "CAPTIONS",
-    "GREY",
     "STUDY",
     "THESIS_DATASETS",
     "THESIS_DENSE",

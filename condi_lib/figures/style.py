@@ -37,7 +37,6 @@ plt.rcParams.update(
 )
 _BLIND = sns.color_palette("colorblind", 10)
 _MARKERS = "osD^vP<>X*"
-GREY = (0.45, 0.45, 0.45)
 BLUE, ORANGE = "#0072b2", "#d55e00"  # good and bad, where there are two sides; told apart by brightness as well
 
 # Greys with a tint, of different brightness: only what is highlighted has a full colour
