@@ -49,6 +49,7 @@ def find_videos(
     word="colour",
     turn=True,
     segment_frames=8,
+    train_share=1.0,
 ):
     """The video table of a data set: one row per video, or segment of one, sorted by video.
 
@@ -62,7 +63,8 @@ def find_videos(
     not in `root` or below it. fps: of folders of pictures; 0 takes the published rate (Jester: 12), or else 25. word,
     turn, segment_frames: of data set grid, which adds a column turn (see grid.grid). Where the labels of the test split
     are held out the published validation split takes its place. Where no validation split is left, one is carved from
-    train: `val_share` of each class, seeded, with one source never on both sides.
+    train: `val_share` of each class, seeded, with one source never on both sides. train_share: of each class' sources
+    in train that stay, seeded and at least one, for learning curves.
 
     .attrs: classes (names, in the order of labels: the published list, whatever is on disk), missing (listed, not on
     disk), passed_over (files that are no video by their ending, or lie beside the layout), classes_without_videos,
@@ -84,6 +86,8 @@ def find_videos(
     videos = _read_layout(dataset, root, fold, annotations, fps, options)
     attrs, videos.attrs = videos.attrs, {}
     videos = _with_all_splits(videos, val_share, seed, attrs["notes"])
+    if train_share < 1:
+        videos = _with_less_to_train(videos, train_share, seed, attrs["notes"])
     videos.attrs = attrs | _classes_without(videos, attrs["classes"], attrs["notes"])
     return videos
 
@@ -105,6 +109,13 @@ def _with_all_splits(videos, val_share, seed, notes):
     bad_rows = [f"{len(bad):,} rows are bad, the first: {bad.video.iloc[0]} {bad.error.iloc[0]}"] if len(bad) else []
     check_splits(good, ("train", "test"), [*bad_rows, *notes])
     return pd.concat([good, bad.assign(split=bad.split.replace("", "train"))]).sort_index()
+
+
+def _with_less_to_train(videos, share, seed, notes):
+    left_out = carve(videos, "train", "left out", 1 - share, seed).split == "left out"
+    n = (videos.split == "train").sum()
+    notes.append(f"train_share {share}: {n - left_out.sum():,} of {n:,} training videos are used")
+    return videos[~left_out].reset_index(drop=True)
 
 
 def _classes_without(videos, classes, notes):

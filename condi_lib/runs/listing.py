@@ -29,7 +29,7 @@ ROW = ["video", "path", *WHOLE]
 def _found(parameters):
     """The study's videos as they lie on disk now, not opened. parameters: of notebook 01."""
     names = ("dataset", "root", "fold", "annotations", "val_share", "split_seed", "fps", "word", "turn", "frames")
-    return find_videos(*(parameters[name] for name in names))
+    return find_videos(*(parameters[name] for name in names), train_share=parameters["train_share"])
 
 
 def _identified(videos, known=None):

@@ -37,7 +37,7 @@ LEAST = {  # number: parameters that are no smaller
 }
 AT_LEAST = {name: least for least, names in LEAST.items() for name in names.split()}
 ABOVE_0 = ("lr", "teacher_lr", "tau", "budget")
-SHARES = ("max_bad_share", "val_share", "dropout")
+SHARES = ("max_bad_share", "val_share", "train_share", "dropout")
 PATHS = ("root", "annotations", "teacher_checkpoint", "student_checkpoint", "video", "class_names")  # that are read
 MAY_BE_EMPTY = ("variants", "networks", "compared")
 NAMES = ("variant", "variants", "data_name", "teacher_name", "other_teacher")  # of folders

@@ -315,6 +315,20 @@ def test_segments_of_one_video_stay_together(real):
     assert (videos.n_frames == 3).all()
 
 
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_a_share_of_the_training_videos_is_drawn_class_by_class_and_the_others_stay(make_files, share):
+    root = make_files([f"{split}/{c}/{i}.mp4" for split in ("train", "val", "test") for c in "ab" for i in range(8)])
+    every, some = find_videos("folder", root), find_videos("folder", root, train_share=share)
+    assert some.groupby(["split", "label"]).size().loc["train"].tolist() == [8 * share] * 2
+    assert set(some.video) < set(every.video) and some.video.is_monotonic_increasing
+    others = [t[t.split != "train"].reset_index(drop=True) for t in (every, some)]
+    pd.testing.assert_frame_equal(*others)
+    pd.testing.assert_frame_equal(some, find_videos("folder", root, train_share=share))
+    assert f"train_share {share}: {16 * share:.0f} of 16 training videos are used" in some.attrs["notes"]
+    none = find_videos("folder", root, train_share=0.0)
+    assert none[none.split == "train"].groupby("label").size().tolist() == [1, 1]  # a class keeps one
+
+
 def test_a_source_column_keeps_scenes_together(make_files):
     text = "path,label,source\n" + "".join(f'"{p}",{c},{c}{int(i / 2)}\n' for i, (p, c, _) in enumerate(VIDEOS))
     videos = find_videos("list", make_files(videos_at() | {"all.csv": text}))
