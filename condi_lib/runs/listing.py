@@ -17,7 +17,7 @@ from condi_lib.data import (
 )
 from condi_lib.data.identity import file_identity, values_digest
 from condi_lib.data.segment import WHOLE
-from condi_lib.declared import ROOT
+from condi_lib.declared import ROOT, declared_parameters
 from condi_lib.runs.locks import alone, hold
 
 ON_DISK = "videos on disk"  # what a table of videos was made from, in its provenance
@@ -125,7 +125,7 @@ def changed(path, provenance):
     provenance: what the table says of itself. Where the data set's folder is not there, nothing has changed that could
     be known.
     """
-    parameters = provenance["parameters"]
+    parameters = declared_parameters("01_dataset") | provenance["parameters"]  # those that came later at their defaults
     if not (ROOT / parameters["root"]).is_dir():
         return ""
     known = pyarrow.parquet.read_table(path).to_pandas()
