@@ -91,6 +91,8 @@ CAPTIONS = {
     "folds": "Accuracy and mean-class accuracy of each fold and their mean, as UCF-101 and HMDB-51 are reported.",
     "claims": "The thesis' claims on each data set, with the numbers that decide.",
     "verdicts": "The thesis' claims on each data set.",
+    "two_worlds": "The embedded benchmark beside real video: how far samplers rise above dense in each.",
+    "two_worlds_claims": "The thesis' claims in the embedded benchmark and on real video.",
     "when_choosing_pays": (
         "Worlds from almost only good clips (right) to almost only bad ones (left). Where a line leaves dense, "
         "choosing clips pays."

@@ -64,6 +64,8 @@ ACROSS = {
     "verdicts": ("verdicts", ("14_across/claims",)),
 }
 PAYS = {
+    "two_worlds": ("side_by_side", ()),
+    "two_worlds_claims": ("", ()),
     "when_choosing_pays": ("when_choosing_pays", ()),
     "learning_curves": ("learning_curves", ()),
     "finding": ("", ()),
@@ -71,7 +73,7 @@ PAYS = {
 ALL = {**BACKGROUND, **FIGURES, **ABLATIONS, **ACROSS, **PAYS}
 SOME_ONLY = {"confidence_by_kind", "example", "sure_videos"}  # they need the truth, may show frames, need context
 TABLES = {"ablations_at_inference", "table_1_1", "comparisons", "detection", "summary", "headline"}
-TABLES |= {"folds", "claims", "verdicts", "finding"}  # without a picture
+TABLES |= {"folds", "claims", "verdicts", "finding", "two_worlds_claims"}  # without a picture
 PICTURES = {"framework", "inference", *BACKGROUND}  # without a table
 
 

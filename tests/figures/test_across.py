@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -130,23 +132,29 @@ def test_an_accuracy_of_dense_has_its_place_between_worlds():
 
 
 def test_notebook_15_draws_and_tells_from_the_tables_and_says_how_to_make_them(tmp_path, capsys):
-    options = {"pays": str(tmp_path / "pays.csv"), "learning": str(tmp_path / "learning.csv"), "grid": "nowhere.csv"}
+    options = {name: str(tmp_path / name / "across.csv") for name in ("pays", "learning", "grid", "reference")}
     options["figures_out"] = str(tmp_path / "figures")
     run_notebook("15_when_choosing_pays", **options)
-    assert capsys.readouterr().out.count("not here yet: make reproduce PROFILE=") == 3
+    assert capsys.readouterr().out.count("not here yet: make reproduce PROFILE=") == 4
     assert not (tmp_path / "figures").exists()
     table = across(tuple("abcd"))
     table.loc[table.data_set == "d", "hard"] = 0.0
-    table.assign(shows=0.5).to_csv(tmp_path / "pays.csv", index=False)
-    across(tuple("abc")).to_csv(tmp_path / "learning.csv", index=False)
+    tables = {"pays": table.assign(shows=0.5), "learning": across(tuple("abc")), "reference": across(("planted",))}
+    for name, one in (tables | {"grid": across(("colour",))}).items():
+        Path(options[name]).parent.mkdir()
+        one.to_csv(options[name], index=False)
+    for name in ("reference", "grid"):
+        claims = pd.DataFrame({"claim": ["it holds"], "data_set": name, "teacher": "net", "verdict": "holds"})
+        claims.to_csv(tmp_path / name / "claims.csv", index=False)
     run_notebook("15_when_choosing_pays", **options)
     out = capsys.readouterr().out
-    assert out.count("not here yet") == 1 and "4 worlds, 3 with hard videos" in out
+    assert "not here yet" not in out and "4 worlds, 3 with hard videos" in out
     assert out.count("as told True") == 3 and out.count("500 to 8000 videos") == 3
     files = {path.name for path in (tmp_path / "figures").iterdir()}
     assert files == {file for name in catalogue.PAYS for file in catalogue.files(name)}
     for name in catalogue.PAYS:
         assert not runs.why_stale(tmp_path / "figures" / f"{name}.json")
-    (tmp_path / "learning.csv").write_text("other")
+    assert "| GRID, grid |" in (tmp_path / "figures" / "two_worlds_claims.md").read_text()
+    Path(options["learning"]).write_text("other")
     assert "changed" in runs.why_stale(tmp_path / "figures" / "learning_curves.json")
     assert not runs.why_stale(tmp_path / "figures" / "when_choosing_pays.json")
