@@ -149,7 +149,7 @@ def test_notebook_15_draws_and_tells_from_the_tables_and_says_how_to_make_them(t
     run_notebook("15_when_choosing_pays", **options)
     out = capsys.readouterr().out
     assert "not here yet" not in out and "4 worlds, 3 with hard videos" in out
-    assert out.count("as told True") == 3 and out.count("500 to 8000 videos") == 3
+    assert out.count("as told True") == 3 and out.count("500 to 8000 videos") == 6
     files = {path.name for path in (tmp_path / "figures").iterdir()}
     assert files == {file for name in catalogue.PAYS for file in catalogue.files(name)}
     for name in catalogue.PAYS:
