@@ -97,6 +97,8 @@ CAPTIONS = {
         "Worlds from almost only good clips (right) to almost only bad ones (left). Where a line leaves dense, "
         "choosing clips pays."
     ),
-    "learning_curves": "What more training videos bring the samplers; the black line is dense.",
+    "learning_curves": (
+        "What more training videos bring. A band that leaves the line of dense means a significant difference."
+    ),
     "finding": "Where choosing clips pays, in a sentence for each K.",
 }

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from condi_lib.figures.sampling import _dense, _draw_lines, _ticks
+from condi_lib.figures.sampling import _bounds, _dense, _draw_lines, _ticks
 from condi_lib.figures.style import (
     HIGHLIGHTED,
     SMALL,
@@ -198,9 +198,10 @@ def when_choosing_pays(table, marks=(), ks=(1, 3, 5)):
 
 
 def learning_curves(table, ks=(1, 5)):
-    """Accuracy and AUROC within videos against the number of training videos, with dense; bands are 95 % intervals.
+    """Accuracy and AUROC within videos against the number of training videos, with dense.
 
-    table: runs.read_across's, of one world with several numbers of training videos. None where nothing was measured.
+    Bands are 95 % intervals, of accuracy those of the paired difference to dense. table: runs.read_across's, of one
+    world with several numbers of training videos and the same test videos. None where nothing was measured.
     """
     table = table[table.gain.notna()]
     if table.empty:
@@ -216,6 +217,8 @@ def learning_curves(table, ks=(1, 5)):
             style = _style(name)
             axis.plot(rows.n_train, 100 * rows[value], **style, label=label(name), gid=name)
             low, high = (100 * rows[f"{value}_{end}"] for end in ("low", "high"))
+            if value == "accuracy":
+                low, high = _bounds(rows, _dense(table))  # the test videos are the same, and so is dense
             axis.fill_between(rows.n_train, low, high, color=style["color"], alpha=0.15, lw=0)
         axis.set_title(title)
         axis.set_xscale("log")
